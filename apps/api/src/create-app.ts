@@ -1,0 +1,46 @@
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { SwaggerModule } from '@nestjs/swagger';
+import { Health, HTTP_DURATION, RedisConnections, type DatabaseTarget, type Settings } from '@studently/platform';
+import { getToken } from '@willsoto/nestjs-prometheus';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Logger, PinoLogger } from 'nestjs-pino';
+import { AppModule } from './app.module';
+import { addHooks, requestIdOf } from './http/hooks';
+import { describeApi } from './http/openapi';
+import { ProblemFilter } from './http/problem.filter';
+
+const MAX_BODY_BYTES = 1024 * 1024;
+
+/** The application on a database that has been checked; it does not listen yet. */
+export async function createApp(settings: Settings, target: DatabaseTarget): Promise<NestFastifyApplication> {
+  const problems = new ProblemFilter();
+  const adapter = new FastifyAdapter({
+    genReqId: requestIdOf,
+    bodyLimit: MAX_BODY_BYTES,
+    requestTimeout: 30_000,
+    keepAliveTimeout: 72_000,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false, // who is connected when we end is still answered
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => problems.send(error, request, reply),
+  });
+  const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(settings, target), adapter, {
+    logger: ['warn', 'error', 'fatal'],
+    bufferLogs: true,
+    bodyParser: false,
+  });
+  app.useLogger(app.get(Logger));
+  await app.get(RedisConnections).checkVersions();
+  const logger = await app.resolve(PinoLogger);
+  const health = app.get(Health);
+  addHooks(adapter.getInstance() as never, {
+    duration: app.get(getToken(HTTP_DURATION)),
+    access: settings.LOG_ACCESS ? (line) => logger.info(line, 'request') : undefined,
+    isDraining: () => health.isDraining,
+  });
+  SwaggerModule.setup('docs', app, () => describeApi(app), {
+    jsonDocumentUrl: 'openapi.json',
+    yamlDocumentUrl: 'openapi.yaml',
+  });
+  return app;
+}

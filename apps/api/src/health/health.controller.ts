@@ -1,0 +1,45 @@
+import { Controller, Get, Res } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import { Health, type Readiness } from '@studently/platform';
+import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
+import { Answers } from '../http/openapi';
+import { Public } from '../http/request';
+
+const Alive = z.object({ status: z.literal('ok') });
+const ReadinessAnswer = z.object({
+  status: z.enum(['ok', 'degraded', 'down']),
+  checks: z.record(z.string(), z.object({ status: z.enum(['up', 'down']), message: z.string().optional() })),
+});
+
+/** For orchestrators. */
+@ApiTags('health')
+@Public()
+@Controller('health')
+export class HealthController {
+  constructor(private readonly health: Health) {}
+
+  /** The process runs. It asks nobody else: a restart would not mend them. */
+  @Get('live')
+  @Answers(200, Alive)
+  live() {
+    return { status: 'ok' };
+  }
+
+  /** The process has started: it only listens once it is ready to. */
+  @Get('startup')
+  @Answers(200, Alive)
+  startup() {
+    return { status: 'ok' };
+  }
+
+  /** Requests may be sent here: 200 when ok or degraded, 503 when down or about to end. */
+  @Get('ready')
+  @Answers(200, ReadinessAnswer)
+  @Answers(503, ReadinessAnswer, 'down')
+  async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<Readiness> {
+    const readiness = await this.health.readiness();
+    if (readiness.status === 'down') void reply.code(503);
+    return readiness;
+  }
+}

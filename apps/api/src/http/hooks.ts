@@ -1,0 +1,90 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { View, Written } from '@studently/platform';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Histogram } from 'prom-client';
+import { parseJsonBody } from './json-body';
+import type { ApiRequest } from './request';
+
+const SANE_ID = /^[\w.:-]{1,128}$/;
+
+/** The caller's X-Request-Id, if it is fit for a log, else a new one. */
+export function requestIdOf(request: IncomingMessage): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && SANE_ID.test(given) ? given : randomUUID();
+}
+
+export interface Observers {
+  duration: Histogram<'method' | 'route' | 'status'>;
+  /** One line for each request; undefined: none (LOG_ACCESS=false). */
+  access?: (line: object) => void;
+  /** The process is about to end: clients should not keep their connections. */
+  isDraining: () => boolean;
+}
+
+/** What happens to every request and every answer, whatever the route. */
+export function addHooks(fastify: FastifyInstance, { duration, access, isDraining }: Observers): void {
+  fastify.removeContentTypeParser(['application/json', 'text/plain']);
+  fastify.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    (request as ApiRequest).rawBody = body as string;
+    try {
+      done(null, body === '' ? undefined : parseJsonBody(body as string));
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+
+  fastify.addHook('onRequest', (request, reply, done) => {
+    void reply.header('x-request-id', request.id);
+    if (isDraining()) void reply.header('connection', 'close');
+    done();
+  });
+
+  fastify.addHook('preSerialization', (request, reply, payload, done) => {
+    if (payload instanceof View) describe(payload, request, reply);
+    done(null, payload);
+  });
+  fastify.setReplySerializer((payload) => (payload instanceof View ? payload.json : JSON.stringify(payload)));
+
+  fastify.addHook('onResponse', (request, reply, done) => {
+    const route = request.routeOptions.url ?? 'none';
+    const { method } = request;
+    const milliseconds = Math.round(reply.elapsedTime * 100) / 100;
+    duration.observe({ method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
+    const { actor } = request as ApiRequest;
+    access?.({
+      requestId: request.id,
+      method,
+      route,
+      status: reply.statusCode,
+      milliseconds,
+      actor: actor?.userId,
+      role: actor?.role,
+    });
+    done();
+  });
+}
+
+/** The headers that say what a view is: its version, whether the caller has it already, how to read on. */
+function describe(view: View<unknown>, request: FastifyRequest, reply: FastifyReply): void {
+  if (view instanceof Written) {
+    void reply.header('x-read-token', view.readToken);
+    if (view.replayed) void reply.header('idempotent-replayed', 'true');
+    if (view.existed && view.json !== '') void reply.code(200);
+  }
+  if (view.version === undefined) return;
+  const etag = `"${view.version}"`;
+  void reply.header('etag', etag);
+  const known = request.headers['if-none-match'];
+  if (
+    request.method === 'GET' &&
+    known !== undefined &&
+    (known === '*' ||
+      known
+        .replaceAll('W/', '')
+        .split(/\s*,\s*/)
+        .includes(etag))
+  ) {
+    void reply.code(304);
+  }
+}

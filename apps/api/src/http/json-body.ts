@@ -1,0 +1,53 @@
+import { DomainError, ValidationFailed, type FieldFault } from '@studently/platform';
+
+const MAX_DEPTH = 32;
+const MAX_FAULTS = 20;
+const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
+
+export class MalformedJson extends DomainError {
+  constructor() {
+    super('malformed', 'MALFORMED_JSON', 'The body is not JSON.');
+  }
+}
+
+/**
+ * Parses a request body and refuses what no route can keep: text that PostgreSQL cannot store (NUL, lone
+ * surrogates), numbers that JSON cannot give back, keys that reach for prototypes, and bottomless nesting.
+ * @throws MalformedJson or ValidationFailed
+ */
+export function parseJsonBody(text: string): unknown {
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    throw new MalformedJson();
+  }
+  const faults: FieldFault[] = [];
+  inspect(body, '', 1, faults);
+  if (faults.length > 0) throw new ValidationFailed(faults);
+  return body;
+}
+
+function inspect(value: unknown, path: string, depth: number, faults: FieldFault[]): void {
+  if (faults.length >= MAX_FAULTS) return;
+  const refuse = (code: string, message: string) => faults.push({ path, code, message });
+  if (typeof value === 'string') {
+    if (value.includes('\0')) refuse('nul_character', 'Text cannot hold the NUL character.');
+    else if (!value.isWellFormed()) refuse('lone_surrogate', 'This is not valid Unicode: half of a character is missing.');
+  } else if (typeof value === 'number') {
+    if (!Number.isFinite(value)) refuse('number_too_large', 'This number is too large.');
+  } else if (typeof value === 'object' && value !== null) {
+    if (depth > MAX_DEPTH) refuse('too_deep', `Nest at most ${MAX_DEPTH} levels.`);
+    else inspectMembers(value, path, depth, faults);
+  }
+}
+
+function inspectMembers(value: object, path: string, depth: number, faults: FieldFault[]): void {
+  for (const [key, member] of Object.entries(value)) {
+    const at = path === '' ? key : `${path}.${key}`;
+    if (FORBIDDEN_KEYS.has(key)) faults.push({ path: at, code: 'forbidden_key', message: 'This key is not allowed.' });
+    else if (key.includes('\0') || !key.isWellFormed())
+      faults.push({ path, code: 'invalid_key', message: 'A key is not valid Unicode text.' });
+    else inspect(member, at, depth + 1, faults);
+  }
+}

@@ -1,0 +1,34 @@
+import { z } from 'zod';
+
+/** What many routes share. Each schema validates the request and describes it in the OpenAPI document. */
+
+/** A uuid of any version, in lower case. */
+export const Id = z.guid().toLowerCase();
+
+export const text = (min: number, max: number) => z.string().min(min).max(max);
+
+/** Set by the server: a time as the API writes it. */
+export const Time = z.iso.datetime();
+
+/** Written by the client: a time in any zone. */
+export const TimeInput = z.iso.datetime({ offset: true });
+
+export const JsonObject = z.record(z.string(), z.json());
+
+export const PageQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  cursor: z.string().max(200).optional(),
+});
+
+export const pageOf = <Item extends z.ZodType>(item: Item) =>
+  z.object({ items: z.array(item), nextCursor: z.string().nullable() });
+
+export const Problem = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  code: z.string(),
+  detail: z.string(),
+  traceId: z.string(),
+  errors: z.array(z.object({ path: z.string(), code: z.string(), message: z.string() })).optional(),
+});

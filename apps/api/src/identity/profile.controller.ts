@@ -1,0 +1,62 @@
+import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Put } from '@nestjs/common';
+import { CommandBus, QueryBus } from '@nestjs/cqrs';
+import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { ChangeProfile, DeleteProfile, GetUser, PutProfile } from '@studently/identity';
+import type { Learner } from '@studently/platform';
+import type { z } from 'zod';
+import { Answers, Fresh, Idempotent, Versioned } from '../http/openapi';
+import { CurrentActor, IfMatch, ReadToken } from '../http/request';
+import { Id } from '../http/schemas';
+import { ProfileAnswer, ProfileBody, ProfilePatch } from './identity.schemas';
+
+@ApiTags('users')
+@ApiBearerAuth()
+@Controller('v1/users/:userId/profile')
+export class ProfileController {
+  constructor(
+    private readonly commands: CommandBus,
+    private readonly queries: QueryBus,
+  ) {}
+
+  @Get()
+  @Fresh()
+  @Answers(200, ProfileAnswer)
+  getProfile(@CurrentActor() actor: Learner, @Param('userId', { schema: Id }) userId: string, @ReadToken() readToken?: string) {
+    return this.queries.execute(new GetUser(actor, userId, 'profile', readToken));
+  }
+
+  @Put()
+  @Idempotent()
+  @Versioned()
+  @Answers(200, ProfileAnswer)
+  putProfile(
+    @CurrentActor() actor: Learner,
+    @Param('userId', { schema: Id }) userId: string,
+    @Body({ schema: ProfileBody }) body: z.infer<typeof ProfileBody>,
+    @IfMatch() version?: number,
+  ) {
+    return this.commands.execute(new PutProfile(actor, userId, body, version));
+  }
+
+  @Patch()
+  @Idempotent()
+  @Versioned()
+  @Answers(200, ProfileAnswer)
+  changeProfile(
+    @CurrentActor() actor: Learner,
+    @Param('userId', { schema: Id }) userId: string,
+    @Body({ schema: ProfilePatch }) body: z.infer<typeof ProfilePatch>,
+    @IfMatch() version?: number,
+  ) {
+    return this.commands.execute(new ChangeProfile(actor, userId, body, version));
+  }
+
+  @Delete()
+  @HttpCode(204)
+  @Idempotent()
+  @Versioned()
+  @Answers(204)
+  deleteProfile(@CurrentActor() actor: Learner, @Param('userId', { schema: Id }) userId: string, @IfMatch() version?: number) {
+    return this.commands.execute(new DeleteProfile(actor, userId, version));
+  }
+}

@@ -1,0 +1,56 @@
+import { Body, Controller, Delete, Get, HttpCode, Post, Query } from '@nestjs/common';
+import { CommandBus, QueryBus } from '@nestjs/cqrs';
+import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { GetSession, ListSessions, OpenSession, RevokeSessions, type LoginOrigin } from '@studently/identity';
+import type { Actor, Learner } from '@studently/platform';
+import type { z } from 'zod';
+import { Answers } from '../http/openapi';
+import { Caller, CurrentActor, Public } from '../http/request';
+import { pageOf, PageQuery } from '../http/schemas';
+import { LoginAnswer, LoginBody, SessionAnswer } from './identity.schemas';
+
+@ApiTags('sessions')
+@ApiBearerAuth()
+@Controller('v1/sessions')
+export class SessionsController {
+  constructor(
+    private readonly commands: CommandBus,
+    private readonly queries: QueryBus,
+  ) {}
+
+  @Post()
+  @Public()
+  @Answers(201, LoginAnswer)
+  login(
+    @Caller() { requestId, origin }: Pick<Actor, 'requestId'> & { origin: LoginOrigin },
+    @Body({ schema: LoginBody }) { email, password }: z.infer<typeof LoginBody>,
+  ) {
+    return this.commands.execute(new OpenSession({ requestId }, email, password, origin));
+  }
+
+  @Get()
+  @Answers(200, pageOf(SessionAnswer))
+  listSessions(@CurrentActor() actor: Learner, @Query({ schema: PageQuery }) page: z.infer<typeof PageQuery>) {
+    return this.queries.execute(new ListSessions(actor, page));
+  }
+
+  @Get('current')
+  @Answers(200, SessionAnswer)
+  getSession(@CurrentActor() actor: Learner) {
+    return this.queries.execute(new GetSession(actor));
+  }
+
+  @Delete('current')
+  @HttpCode(204)
+  @Answers(204)
+  logout(@CurrentActor() actor: Learner) {
+    return this.commands.execute(new RevokeSessions(actor, 'current'));
+  }
+
+  @Delete()
+  @HttpCode(204)
+  @Answers(204)
+  logoutEverywhere(@CurrentActor() actor: Learner) {
+    return this.commands.execute(new RevokeSessions(actor, 'all'));
+  }
+}

@@ -1,0 +1,107 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Put, Query } from '@nestjs/common';
+import { CommandBus, QueryBus } from '@nestjs/cqrs';
+import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { ChangePassword, ChangeRole, ChangeUser, DeleteUser, GetUser, ListUsers, RegisterUser } from '@studently/identity';
+import type { Actor, Learner } from '@studently/platform';
+import type { z } from 'zod';
+import { Answers, Fresh, Idempotent, Versioned } from '../http/openapi';
+import { Caller, CurrentActor, IfMatch, Public, ReadToken } from '../http/request';
+import { Id, pageOf } from '../http/schemas';
+import { PasswordBody, RegistrationBody, RoleBody, UserAnswer, UserPatch, UsersQuery } from './identity.schemas';
+
+@ApiTags('users')
+@ApiBearerAuth()
+@Controller('v1/users')
+export class UsersController {
+  constructor(
+    private readonly commands: CommandBus,
+    private readonly queries: QueryBus,
+  ) {}
+
+  @Post()
+  @Public()
+  @Idempotent()
+  @Answers(201, UserAnswer)
+  register(
+    @Caller() caller: Pick<Actor, 'requestId' | 'idempotency'>,
+    @Body({ schema: RegistrationBody }) body: z.infer<typeof RegistrationBody>,
+  ) {
+    const id = body.id ?? newUserId(caller, body.email);
+    return this.commands.execute(new RegisterUser(caller, { ...body, id }));
+  }
+
+  @Get()
+  @Answers(200, pageOf(UserAnswer))
+  list(@CurrentActor() actor: Learner, @Query({ schema: UsersQuery }) query: z.infer<typeof UsersQuery>) {
+    return this.queries.execute(new ListUsers(actor, query, query));
+  }
+
+  @Get('me')
+  @Fresh()
+  @Answers(200, UserAnswer)
+  getMe(@CurrentActor() actor: Learner, @ReadToken() readToken?: string) {
+    return this.queries.execute(new GetUser(actor, actor.userId, 'user', readToken));
+  }
+
+  @Get(':userId')
+  @Fresh()
+  @Answers(200, UserAnswer)
+  get(@CurrentActor() actor: Learner, @Param('userId', { schema: Id }) userId: string, @ReadToken() readToken?: string) {
+    return this.queries.execute(new GetUser(actor, userId, 'user', readToken));
+  }
+
+  @Patch(':userId')
+  @Idempotent()
+  @Versioned()
+  @Answers(200, UserAnswer)
+  change(
+    @CurrentActor() actor: Learner,
+    @Param('userId', { schema: Id }) userId: string,
+    @Body({ schema: UserPatch }) body: z.infer<typeof UserPatch>,
+    @IfMatch() version?: number,
+  ) {
+    return this.commands.execute(new ChangeUser(actor, userId, body, version));
+  }
+
+  @Delete(':userId')
+  @HttpCode(204)
+  @Idempotent()
+  @Versioned()
+  @Answers(204)
+  delete(@CurrentActor() actor: Learner, @Param('userId', { schema: Id }) userId: string, @IfMatch() version?: number) {
+    return this.commands.execute(new DeleteUser(actor, userId, version));
+  }
+
+  @Put(':userId/password')
+  @HttpCode(204)
+  @Idempotent()
+  @Answers(204)
+  changePassword(
+    @CurrentActor() actor: Learner,
+    @Param('userId', { schema: Id }) userId: string,
+    @Body({ schema: PasswordBody }) body: z.infer<typeof PasswordBody>,
+  ) {
+    return this.commands.execute(new ChangePassword(actor, userId, body.currentPassword, body.newPassword));
+  }
+
+  @Put(':userId/role')
+  @Idempotent()
+  @Versioned()
+  @Answers(200, UserAnswer)
+  changeRole(
+    @CurrentActor() actor: Learner,
+    @Param('userId', { schema: Id }) userId: string,
+    @Body({ schema: RoleBody }) { role }: z.infer<typeof RoleBody>,
+    @IfMatch() version?: number,
+  ) {
+    return this.commands.execute(new ChangeRole(actor, userId, role, version));
+  }
+}
+
+/** The same request with the same Idempotency-Key is about the same user, although nobody is logged in yet. */
+function newUserId({ idempotency }: Pick<Actor, 'idempotency'>, email: string): string {
+  if (!idempotency) return randomUUID();
+  const hex = createHash('sha256').update(`${idempotency.key}\n${email}`).digest('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}

@@ -1,0 +1,96 @@
+import { defineEntity, p } from '@mikro-orm/core';
+import { VectorType } from 'pgvector/mikro-orm';
+
+/** Dimensions of every embedding; a smaller model's vectors are padded with zeros. */
+export const EMBEDDING_DIMENSIONS = 1536;
+
+export const MESSAGE_ROLES = ['system', 'user', 'assistant', 'tool'] as const;
+export type MessageRole = (typeof MESSAGE_ROLES)[number];
+
+const ChatSchema = defineEntity({
+  name: 'Chat',
+  tableName: 'chats',
+  properties: {
+    userId: p.uuid().primary(),
+    id: p.uuid().primary().defaultRaw('uuid_generate_v4()'),
+    title: p.text(),
+    messageCount: p.integer().default(0),
+    contextVector: p.type(VectorType).length(EMBEDDING_DIMENSIONS).nullable().lazy(),
+    contextModel: p.text().nullable(),
+    createdAt: p.datetime(3).defaultRaw('now()'),
+    updatedAt: p.datetime(3).defaultRaw('now()'),
+    version: p.integer().version().default(1),
+  },
+  checks: [
+    { name: 'chats_title_check', expression: 'length(title) >= 1 and length(title) <= 200' },
+    { name: 'chats_message_count_check', expression: 'message_count >= 0' },
+    { name: 'chats_context_has_model', expression: '(context_vector is null) = (context_model is null)' },
+  ],
+  indexes: [{ name: 'chats_newest', expression: 'create index chats_newest on chats (user_id, created_at desc, id desc)' }],
+});
+
+export interface NewMessage {
+  id: string;
+  role: MessageRole;
+  content: string;
+  metadata?: Record<string, unknown>;
+}
+
+/** A learner's conversation with the AI. Its messages are numbered from 1 without a gap. */
+export class Chat extends ChatSchema.class {
+  static start(userId: string, id: string, title: string): Chat {
+    return Object.assign(new Chat(), { userId, id, title, messageCount: 0 });
+  }
+
+  rename(title: string): void {
+    this.title = title;
+  }
+
+  /**
+   * Adds a message at the end. The chat has to be locked: the next number is its own count.
+   * @param parentSeq the message that this one answers; by default the one before it
+   */
+  append(message: NewMessage, parentSeq: number | null = this.messageCount || null): ChatMessage {
+    this.messageCount += 1;
+    return Object.assign(new ChatMessage(), {
+      ...message,
+      metadata: message.metadata ?? {},
+      chat: this,
+      userId: this.userId,
+      seq: this.messageCount,
+      parentSeq,
+    });
+  }
+}
+ChatSchema.setClass(Chat);
+
+const ChatMessageSchema = defineEntity({
+  name: 'ChatMessage',
+  tableName: 'chat_messages',
+  properties: {
+    userId: p.uuid().primary(),
+    id: p.uuid().primary().defaultRaw('uuid_generate_v4()'),
+    chat: () => p.manyToOne(Chat).joinColumns('user_id', 'chat_id').ownColumns('chat_id').deleteRule('cascade'),
+    seq: p.integer(),
+    parentSeq: p.integer().nullable(),
+    role: p.enum(MESSAGE_ROLES).columnType('text'),
+    content: p.text(),
+    metadata: p.json<Record<string, unknown>>().default('{}'),
+    createdAt: p.datetime(3).defaultRaw('now()'),
+  },
+  checks: [
+    { name: 'chat_messages_seq_check', expression: 'seq >= 1' },
+    { name: 'chat_messages_metadata_check', expression: `jsonb_typeof(metadata) = 'object'` },
+    { name: 'chat_messages_parent', expression: 'parent_seq >= 1 and parent_seq < seq' },
+  ],
+  uniques: [
+    {
+      name: 'chat_messages_dense',
+      expression: 'alter table chat_messages add constraint chat_messages_dense unique (user_id, chat_id, seq)',
+    },
+  ],
+});
+
+/** One turn of a chat. It never changes, and leaves only with its chat. */
+export class ChatMessage extends ChatMessageSchema.class {}
+ChatMessageSchema.setClass(ChatMessage);

@@ -1,0 +1,20 @@
+import { IdTaken, translateConstraints, ValidationFailed } from '@studently/platform';
+import { DomainError } from '@studently/platform';
+
+export class ParentUnknown extends ValidationFailed {
+  constructor() {
+    super([{ path: 'parentId', code: 'unknown_parent', message: 'There is no such message in this chat.' }]);
+  }
+}
+
+export class UserNotFound extends DomainError {
+  constructor() {
+    super('not-found', 'USER_NOT_FOUND', 'There is no such user.');
+  }
+}
+
+translateConstraints({
+  chats_pkey: () => new IdTaken(),
+  chat_messages_pkey: () => new IdTaken(),
+  chats_user_id_fkey: () => new UserNotFound(),
+});

@@ -1,0 +1,11 @@
+export * from './ai-interactions.events';
+export { AiInteractionsModule } from './ai-interactions.module';
+export { AppendMessage, type AppendedMessage } from './commands/append-message';
+export { DeleteChat } from './commands/delete-chat';
+export { RenameChat } from './commands/rename-chat';
+export { StartChat, type NewChat } from './commands/start-chat';
+export { MESSAGE_ROLES, type MessageRole, type NewMessage } from './domain/chat.entity';
+export type { ChatPage, ChatView, MessageView } from './queries/chat.read-model';
+export { ExportChat } from './queries/export-chat';
+export { GetChat } from './queries/get-chat';
+export { ListChats, type ChatSummary } from './queries/list-chats';

@@ -1,0 +1,68 @@
+import { DomainError, IdTaken, translateConstraints, type FieldFault } from '@studently/platform';
+
+export class EmailTaken extends DomainError {
+  constructor() {
+    super('conflict', 'EMAIL_TAKEN', 'This e-mail address is already registered.');
+  }
+}
+
+export class ProfileExists extends DomainError {
+  constructor() {
+    super('conflict', 'PROFILE_EXISTS', 'This user has a profile already.');
+  }
+}
+
+export class SubscriptionExists extends DomainError {
+  constructor() {
+    super('conflict', 'SUBSCRIPTION_EXISTS', 'This user has a subscription already.');
+  }
+}
+
+export class UserNotFound extends DomainError {
+  constructor() {
+    super('not-found', 'USER_NOT_FOUND', 'There is no such user.');
+  }
+}
+
+export class LastAdmin extends DomainError {
+  constructor() {
+    super('conflict', 'LAST_ADMIN', 'The last ADMIN can be neither deleted nor given another role: appoint another one first.');
+  }
+}
+
+export class InvalidCredentials extends DomainError {
+  constructor() {
+    super('unauthenticated', 'INVALID_CREDENTIALS', 'The e-mail address or the password is not right.');
+  }
+}
+
+export class Unauthenticated extends DomainError {
+  constructor() {
+    super(
+      'unauthenticated',
+      'UNAUTHENTICATED',
+      'Log in with POST /v1/sessions and send the token as "Authorization: Bearer <token>".',
+    );
+  }
+}
+
+export class SessionRevoked extends DomainError {
+  constructor() {
+    super('unauthenticated', 'SESSION_REVOKED', 'This session has been ended: log in again.');
+  }
+}
+
+export class PasswordRefused extends DomainError {
+  constructor(faults: FieldFault[]) {
+    super('invalid', 'PASSWORD_POLICY', 'The password is not acceptable.', { faults });
+  }
+}
+
+translateConstraints({
+  users_pkey: () => new IdTaken(),
+  user_emails_pkey: () => new EmailTaken(),
+  profiles_one_per_user: () => new ProfileExists(),
+  subscriptions_one_per_user: () => new SubscriptionExists(),
+  sessions_user_id_fkey: () => new Unauthenticated(),
+  idempotency_keys_user_id_fkey: () => new UserNotFound(),
+});

@@ -1,0 +1,111 @@
+import { forgottenBy, type ReadModel, type Role } from '@studently/platform';
+import type { JsonObject } from '../domain/merge-patch';
+import type { SUBSCRIPTION_STATUSES } from '../domain/subscription.entity';
+import {
+  PasswordChanged,
+  ProfileChanged,
+  ProfileDeleted,
+  RoleChanged,
+  SubscriptionChanged,
+  SubscriptionDeleted,
+  UserChanged,
+  UserDeleted,
+  UserRegistered,
+} from '../identity.events';
+
+export interface ProfileView {
+  id: string;
+  firstName: string;
+  lastName: string;
+  preferences: JsonObject;
+  createdAt: string;
+  updatedAt: string;
+  version: number;
+}
+
+export interface SubscriptionView {
+  id: string;
+  plan: string;
+  status: (typeof SUBSCRIPTION_STATUSES)[number];
+  currentPeriodStart: string;
+  currentPeriodEnd: string;
+  cancelAtPeriodEnd: boolean;
+  externalRef: string | null;
+  createdAt: string;
+  updatedAt: string;
+  version: number;
+}
+
+export interface UserView {
+  id: string;
+  email: string;
+  role: Role;
+  profile: ProfileView | null;
+  subscription: SubscriptionView | null;
+  createdAt: string;
+  updatedAt: string;
+  version: number;
+}
+
+const STAMPS = (table: string) =>
+  `iso8601(${table}.created_at) as "createdAt", iso8601(${table}.updated_at) as "updatedAt", ${table}.version`;
+
+const PROFILE = `
+  select p.id, p.first_name as "firstName", p.last_name as "lastName", p.preferences, ${STAMPS('p')}
+  from profiles p where p.user_id = `;
+
+const SUBSCRIPTION = `
+  select s.id, s.plan, s.status, iso8601(s.current_period_start) as "currentPeriodStart",
+    iso8601(s.current_period_end) as "currentPeriodEnd", s.cancel_at_period_end as "cancelAtPeriodEnd",
+    s.external_ref as "externalRef", ${STAMPS('s')}
+  from subscriptions s where s.user_id = `;
+
+/** Users as they are shown; a condition on `u` may follow. */
+export const USERS = `
+  select u.id, u.email, u.role,
+    (select row_to_json(profile) from (${PROFILE} u.id) profile) as profile,
+    (select row_to_json(subscription) from (${SUBSCRIPTION} u.id) subscription) as subscription,
+    ${STAMPS('u')}
+  from users u`;
+
+/** The rows of a statement as views. */
+const asViews = (sql: string) => `select row_to_json(view)::text as json, view.version from (${sql}) view`;
+
+const TAG = 'user';
+const TAG = 'user';
+const userChanges = [
+  UserRegistered,
+  UserChanged,
+  PasswordChanged,
+  RoleChanged,
+  UserDeleted,
+  ProfileChanged,
+  ProfileDeleted,
+  SubscriptionChanged,
+  SubscriptionDeleted,
+].map((type) => forgottenBy(type, () => [TAG]));
+
+/** The user with profile and subscription. */
+export const userModel: ReadModel<void, UserView> = {
+  sql: asViews(`${USERS} where u.id = $1`),
+  values: (userId) => [userId],
+  key: () => 'user',
+  tag: () => TAG,
+  forgottenBy: userChanges,
+};
+
+export const profileModel: ReadModel<void, ProfileView> = {
+  sql: asViews(`${PROFILE} $1`),
+  values: (userId) => [userId],
+  key: () => 'profile',
+  tag: () => TAG,
+  forgottenBy: [], // its tag is dropped by the user's
+};
+
+export const subscriptionModel: ReadModel<void, SubscriptionView> = {
+  sql: asViews(`${SUBSCRIPTION} $1`),
+  values: (userId) => [userId],
+  key: () => 'subscription',
+  tag: () => TAG,
+  forgottenBy: [], // its tag is dropped by the user's
+};

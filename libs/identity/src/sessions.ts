@@ -1,0 +1,115 @@
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { z } from 'zod';
+import {
+  Database,
+  EventConsumers,
+  ROLES,
+  SESSION_STORE,
+  SYSTEM,
+  UnitOfWork,
+  type KeyValueStore,
+  type Learner,
+} from '@studently/platform';
+import { SessionRevoked, Unauthenticated } from './domain/identity.errors';
+import { SESSION_SECONDS, SessionToken } from './domain/session.entity';
+import { PasswordChanged, RoleChanged, SessionsRevoked, SessionValueCorrupted, UserDeleted } from './identity.events';
+
+/** What is kept under `session:<id>`. PostgreSQL has the same; this saves asking it at each request. */
+const SessionData = z.object({
+  userId: z.uuid(),
+  role: z.enum(ROLES),
+  issuedAt: z.iso.datetime(),
+  expiresAt: z.iso.datetime(),
+  /** SHA-256 of the token's secret, base64. */
+  secretHash: z.base64().length(44),
+  ipHash: z.string(),
+  userAgentHash: z.string(),
+  authLevel: z.number().int().min(1),
+  epoch: z.number().int().min(1),
+});
+export type SessionData = z.infer<typeof SessionData>;
+
+/** Stands in place of the data of a session that has ended, until it would have expired. */
+const REVOKED = 'revoked';
+
+const LOAD = `
+  select s.revoked_at is not null or s.epoch <> u.session_epoch as revoked,
+         ceil(extract(epoch from s.expires_at - now()))::int as "secondsLeft",
+         json_build_object(
+           'userId', s.user_id, 'role', u.role, 'issuedAt', iso8601(s.created_at), 'expiresAt', iso8601(s.expires_at),
+           'secretHash', encode(s.secret_hash, 'base64'), 'ipHash', s.ip_hash, 'userAgentHash', s.user_agent_hash,
+           'authLevel', s.auth_level, 'epoch', s.epoch)::text as data
+  from sessions s join users u on u.id = s.user_id
+  where s.user_id = $1 and s.id = $2 and s.expires_at > now()`;
+
+/** Who sends a request: from the session store, else from PostgreSQL, which alone decides what is revoked. */
+@Injectable()
+export class Sessions implements OnModuleInit {
+  constructor(
+    @Inject(SESSION_STORE) private readonly store: KeyValueStore,
+    private readonly database: Database,
+    private readonly consumers: EventConsumers,
+    private readonly unitOfWork: UnitOfWork,
+  ) {}
+
+  onModuleInit(): void {
+    for (const type of [SessionsRevoked, PasswordChanged, RoleChanged, UserDeleted]) {
+      this.consumers.on(type, (event) => this.forget(event.endedSessions));
+    }
+  }
+
+  /** @throws Unauthenticated or SessionRevoked */
+  async authenticate(token: string): Promise<Learner> {
+    const claim = SessionToken.decode(token);
+    if (!claim) throw new Unauthenticated();
+    const data = (await this.fromStore(claim)) ?? (await this.fromDatabase(claim));
+    const genuine = data.userId === claim.userId && claim.proves(Buffer.from(data.secretHash, 'base64'));
+    if (!genuine || Date.parse(data.expiresAt) <= Date.now()) throw new Unauthenticated();
+    return { userId: data.userId, role: data.role, sessionId: claim.sessionId };
+  }
+
+  private async fromStore({ userId, sessionId }: SessionToken): Promise<SessionData | undefined> {
+    let text: string | undefined;
+    try {
+      [text] = await this.store.get([keyOf(sessionId)]);
+    } catch {
+      return undefined; // the store is away; the database answers
+    }
+    if (text === undefined) return undefined;
+    if (text === REVOKED) throw new SessionRevoked();
+    const parsed = SessionData.safeParse(parseJson(text));
+    if (parsed.success) return parsed.data;
+    await this.store.delete([keyOf(sessionId)]);
+    await this.unitOfWork.run(SYSTEM, async (tx) => tx.record(new SessionValueCorrupted(userId, [sessionId])));
+    return undefined;
+  }
+
+  private async fromDatabase({ userId, sessionId }: SessionToken): Promise<SessionData> {
+    const [row] = await this.database.read<{ revoked: boolean; secondsLeft: number; data: string }>(
+      { userId, role: 'STUDENT' },
+      LOAD,
+      [userId, sessionId],
+    );
+    if (!row) throw new Unauthenticated();
+    if (row.revoked) throw new SessionRevoked();
+    // If absent: a revocation that came in between has left its mark, which must stay.
+    await this.store.setIfAbsent(keyOf(sessionId), row.data, row.secondsLeft).catch(() => undefined);
+    return SessionData.parse(JSON.parse(row.data));
+  }
+
+  private async forget(sessionIds: readonly string[]): Promise<void> {
+    await Promise.all(sessionIds.map((id) => this.store.set(keyOf(id), REVOKED, SESSION_SECONDS)));
+  }
+}
+
+function keyOf(sessionId: string): string {
+  return `session:${sessionId}`;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,32 @@
+/** Raise it when the frame or any view's shape changes: older entries are then misses. */
+const VERSION = 1;
+
+/** What is kept under a cache key: a header about the data, and the data as it will be sent. */
+export interface Envelope {
+  /** The generation that was current before the data was read. */
+  readonly generation: string;
+  /** The snapshot in which it was read (`pg_current_snapshot()`), to be compared with read tokens. */
+  readonly snapshot: string;
+  /** When it was read, in ms since 1970. */
+  readonly at: number;
+  readonly version?: number;
+  readonly json: string;
+}
+
+/** One line of header, then the data untouched: reading it costs no parsing of the data. */
+export function seal({ json, ...header }: Envelope): string {
+  return `${JSON.stringify({ v: VERSION, ...header })}\n${json}`;
+}
+
+/** @returns undefined for what is not an envelope of this version: a miss */
+export function open(text: string): Envelope | undefined {
+  const end = text.indexOf('\n');
+  if (end < 0) return undefined;
+  try {
+    const header = JSON.parse(text.slice(0, end)) as Envelope & { v?: number };
+    if (header.v !== VERSION || typeof header.generation !== 'string' || typeof header.snapshot !== 'string') return undefined;
+    return { ...header, json: text.slice(end + 1) };
+  } catch {
+    return undefined;
+  }
+}

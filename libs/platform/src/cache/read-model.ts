@@ -1,0 +1,39 @@
+import type { DomainEvent, EventPayload, EventType } from '../events/domain-event';
+import { View } from '../view';
+
+/** How long a cached view lives at most. Generations live as long. */
+export const CACHE_TTL_SECONDS = 30 * 60;
+
+/** A row of a read model's SQL: the JSON text of the view and the version behind its ETag. */
+export interface ViewRow {
+  json: string;
+  version: number | null;
+}
+
+/** Everything about one kind of view: the SQL that makes it, what it is called in the cache, and who makes it stale. */
+export interface ReadModel<Params, T> {
+  /** One row `(json text, version integer)`, or none if there is no such thing. $1 is the owner. */
+  readonly sql: string;
+  values(ownerId: string, params: Params): unknown[];
+  /** Names the view among its owner's. */
+  key(params: Params): string;
+  /** Views with the same tag are forgotten together. */
+  tag(params: Params): string;
+  /** Which events make which tags stale. */
+  readonly forgottenBy: readonly Forgetting[];
+  /** Only there to carry the type of the view. */
+  readonly view?: T;
+}
+
+export interface Forgetting {
+  readonly type: EventType<DomainEvent>;
+  tags(event: EventPayload): string[];
+}
+
+export function forgottenBy<E extends DomainEvent>(type: EventType<E>, tags: (event: EventPayload<E>) => string[]): Forgetting {
+  return { type, tags: tags as unknown as Forgetting['tags'] };
+}
+
+export function viewFrom<T>([row]: ViewRow[]): View<T> | undefined {
+  return row && new View<T>(row.json, row.version ?? undefined);
+}

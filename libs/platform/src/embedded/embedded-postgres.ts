@@ -1,0 +1,93 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, realpathSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { ConfigurationError } from '../config/config';
+import type { DatabaseTarget } from '../persistence/connection';
+import type { PGliteWorkerData } from './pglite-worker';
+
+/** A running embedded database. */
+export interface EmbeddedPostgres {
+  readonly target: DatabaseTarget;
+  stop(): Promise<void>;
+}
+
+/** Unix socket paths end at 107 bytes; PostgreSQL adds its file name. */
+const LONGEST_SOCKET_FOLDER = 107 - '/.s.PGSQL.5432'.length;
+
+/** Everything of one embedded database has its place under its data folder. */
+function placesOf(dataDir: string) {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  chmodSync(dataDir, 0o700); // the socket lets in whoever reaches it
+  const folder = realpathSync(dataDir);
+  const id = createHash('sha256').update(folder).digest('hex').slice(0, 24);
+  const beside = join(folder, 'run');
+  const socketFolder = Buffer.byteLength(beside) <= LONGEST_SOCKET_FOLDER ? beside : join(tmpdir(), `studently-${id}`);
+  mkdirSync(socketFolder, { recursive: true, mode: 0o700 });
+  return {
+    data: join(folder, 'postgres'),
+    socket: join(socketFolder, '.s.PGSQL.5432'),
+    // An abstract socket: the kernel frees it with the process, however that ends.
+    lock: `\0studently-${id}`,
+    target: { url: `postgres://postgres@localhost/postgres?host=${encodeURIComponent(socketFolder)}`, embedded: true },
+  };
+}
+
+/** @returns undefined if another process holds the lock */
+async function takeLock(name: string): Promise<Server | undefined> {
+  const lock = createServer((connection) => connection.destroy());
+  lock.listen(name);
+  try {
+    await once(lock, 'listening');
+    return lock.unref();
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Starts PostgreSQL inside this process (PGlite, in a thread of its own) on the data in `dataDir`.
+ * It survives `kill -9`: what was acknowledged is on the disk.
+ * @throws ConfigurationError `DATA_DIR_IN_USE` while another process runs on the folder
+ */
+export async function startEmbeddedPostgres(dataDir: string): Promise<EmbeddedPostgres> {
+  const places = placesOf(dataDir);
+  const lock = await takeLock(places.lock);
+  if (!lock) {
+    throw new ConfigurationError(
+      'DATA_DIR_IN_USE',
+      `Another process already runs on ${dataDir}. Stop it, or choose another folder with STUDENTLY_DATA_DIR.`,
+    );
+  }
+  rmSync(places.socket, { force: true }); // left behind by a killed process; the lock says that it is not in use
+  const workerData: PGliteWorkerData = { folder: places.data, socket: places.socket };
+  const worker = new Worker(join(__dirname, 'pglite-worker.js'), { workerData });
+  await once(worker, 'message'); // rejects with what the thread throws
+  worker.on('error', (error) => {
+    throw error; // without its database the process cannot go on
+  });
+  return {
+    target: places.target,
+    stop: async () => {
+      worker.removeAllListeners('error');
+      const ended = once(worker, 'exit');
+      worker.postMessage('stop');
+      await ended;
+      rmSync(places.socket, { force: true });
+      lock.close();
+    },
+  };
+}
+
+/** The embedded database of a process that runs already, else one started for the caller. */
+export async function reachEmbeddedPostgres(dataDir: string): Promise<EmbeddedPostgres> {
+  const { lock, target } = placesOf(dataDir);
+  const free = await takeLock(lock);
+  if (!free) return { target, stop: () => Promise.resolve() };
+  free.close();
+  await once(free, 'close');
+  return startEmbeddedPostgres(dataDir);
+}

@@ -1,0 +1,58 @@
+import { existsSync, renameSync, rmSync } from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import { PGlite } from '@electric-sql/pglite';
+import { pg_stat_statements } from '@electric-sql/pglite/contrib/pg_stat_statements';
+import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm';
+import { uuid_ossp } from '@electric-sql/pglite/contrib/uuid_ossp';
+import { vector } from '@electric-sql/pglite-pgvector';
+import { PGLiteSocketServer } from '@electric-sql/pglite-socket';
+
+/** What the thread is told: where the data is, and where to listen. */
+export interface PGliteWorkerData {
+  folder: string;
+  socket: string;
+}
+
+const { folder, socket } = workerData as PGliteWorkerData;
+
+/** PGlite's own start parameters switch fsync off (-F); these are the same without that. */
+const START_PARAMETERS = [
+  ...PGlite.defaultStartParams.filter((parameter) => parameter !== '-F'),
+  '-c', 'fsync=on',
+  '-c', 'timezone=UTC',
+]; // prettier-ignore
+
+const open = (dataDir: string) =>
+  PGlite.create({
+    dataDir,
+    extensions: { vector, pg_trgm, uuid_ossp, pg_stat_statements },
+    startParams: START_PARAMETERS,
+    relaxedDurability: false,
+  });
+
+/** The data folder appears only when it is complete, so that a first start may be killed at any moment. */
+async function openOrCreate(): Promise<PGlite> {
+  if (!existsSync(folder)) {
+    const unfinished = `${folder}.unfinished`;
+    rmSync(unfinished, { recursive: true, force: true });
+    const created = await open(unfinished);
+    await created.close();
+    renameSync(unfinished, folder);
+  }
+  return open(folder);
+}
+
+async function main(): Promise<void> {
+  const db = await openOrCreate();
+  const server = new PGLiteSocketServer({ db, path: socket, maxConnections: 50 });
+  await server.start();
+  parentPort!.on('message', () => {
+    void server
+      .stop()
+      .then(() => db.close())
+      .finally(() => process.exit(0));
+  });
+  parentPort!.postMessage('ready');
+}
+
+void main();

@@ -1,0 +1,96 @@
+import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { InjectMetric } from '@willsoto/nestjs-prometheus';
+import type { Gauge } from 'prom-client';
+import { Database } from '../persistence/database';
+import { SYSTEM } from '../security/actor';
+import type { EventPayload } from './domain-event';
+import { EventConsumers } from './event-consumers';
+
+export const OUTBOX_LAG = 'studently_outbox_lag_seconds';
+
+const POLL_MS = 200;
+const BATCH = 100;
+
+/** Takes what may be taken: for 30 s it belongs to this relay, then to whoever asks. No transaction stays open meanwhile. */
+const TAKE = `
+  update outbox set attempts = attempts + 1, available_at = clock_timestamp() + interval '30 seconds'
+  where id in (select id from outbox where available_at <= clock_timestamp() order by available_at, id limit $1 for update skip locked)
+  returning id, topic, payload, attempts`;
+const DONE = 'delete from outbox where id = any($1::bigint[])';
+/** Tries again after 0.4, 0.8, 1.6 … 60 s. */
+const LATER = `
+  update outbox set available_at = clock_timestamp() + least(60, 0.2 * 2 ^ least(attempts, 20)) * interval '1 second'
+  where id = any($1::bigint[])`;
+const LAG = 'select coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8 as lag from outbox';
+
+interface OutboxRow {
+  id: string;
+  topic: string;
+  payload: EventPayload;
+  attempts: number;
+}
+
+/**
+ * Delivers what committed commands left in the outbox, at least once. Any number of relays may run at
+ * the same time, in any process.
+ */
+@Injectable()
+export class OutboxRelay implements OnApplicationBootstrap, OnApplicationShutdown {
+  private readonly logger = new Logger(OutboxRelay.name);
+  private running?: Promise<void>;
+  private timer?: NodeJS.Timeout;
+  private stopped = false;
+
+  constructor(
+    private readonly database: Database,
+    private readonly consumers: EventConsumers,
+    @InjectMetric(OUTBOX_LAG) private readonly lag: Gauge,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    this.schedule();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    await this.running;
+  }
+
+  /** Delivers one batch. @returns how many rows were taken */
+  async relay(): Promise<number> {
+    const rows = await this.database.write<OutboxRow>(SYSTEM, TAKE, [BATCH]);
+    const done: string[] = [];
+    const failed: string[] = [];
+    for (const row of rows) {
+      try {
+        await this.consumers.deliver(row.topic, row.payload);
+        done.push(row.id);
+      } catch (error) {
+        failed.push(row.id);
+        this.logger.warn(`${row.topic} will be tried again: ${error instanceof Error ? error.name : 'failure'}`);
+      }
+    }
+    if (done.length > 0) await this.database.write(SYSTEM, DONE, [done]);
+    if (failed.length > 0) await this.database.write(SYSTEM, LATER, [failed]);
+    return rows.length;
+  }
+
+  private schedule(): void {
+    if (this.stopped) return;
+    this.timer = setTimeout(() => {
+      this.running = this.turn().finally(() => this.schedule());
+    }, POLL_MS);
+  }
+
+  private async turn(): Promise<void> {
+    try {
+      while ((await this.relay()) === BATCH && !this.stopped);
+      const [row] = await this.database.read<{ lag: number }>(SYSTEM, LAG);
+      this.lag.set(row!.lag);
+    } catch (error) {
+      // The database is away; readiness says so, and the rows wait.
+      this.logger.debug(`The relay waits: ${error instanceof Error ? error.name : 'failure'}`);
+    }
+  }
+}

@@ -1,0 +1,40 @@
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { CommandBus, QueryBus } from '@nestjs/cqrs';
+import { InjectMetric } from '@willsoto/nestjs-prometheus';
+import type { Histogram } from 'prom-client';
+
+export const BUS_DURATION = 'studently_bus_duration_seconds';
+
+interface Bus {
+  execute(message: object, context?: never): Promise<unknown>;
+}
+
+/** Times every command and query by its name, whoever dispatches it. */
+@Injectable()
+export class BusMetrics implements OnModuleInit {
+  constructor(
+    private readonly commands: CommandBus,
+    private readonly queries: QueryBus,
+    @InjectMetric(BUS_DURATION) private readonly duration: Histogram<'kind' | 'name' | 'outcome'>,
+  ) {}
+
+  onModuleInit(): void {
+    this.measure(this.commands as Bus, 'command');
+    this.measure(this.queries as Bus, 'query');
+  }
+
+  private measure(bus: Bus, kind: string): void {
+    const execute = bus.execute.bind(bus);
+    bus.execute = async (message, context) => {
+      const end = this.duration.startTimer({ kind, name: message.constructor.name });
+      try {
+        const result = await execute(message, context);
+        end({ outcome: 'ok' });
+        return result;
+      } catch (error) {
+        end({ outcome: 'error' });
+        throw error;
+      }
+    };
+  }
+}

@@ -1,0 +1,58 @@
+import { Injectable } from '@nestjs/common';
+import { MikroORM } from '@mikro-orm/postgresql';
+import type { Pool, PoolClient, QueryResultRow } from 'pg';
+import { translateDatabaseError } from '../errors/database-errors';
+import { contextOf, type Actor } from '../security/actor';
+
+/** The read side's way to PostgreSQL: plain SQL in a read-only transaction that acts for somebody. */
+@Injectable()
+export class Database {
+  constructor(private readonly orm: MikroORM) {}
+
+  /** The pool that commands and queries share. */
+  async pool(): Promise<Pool> {
+    return this.orm.em.getConnection().getNativeClient() as Promise<Pool>;
+  }
+
+  /**
+   * Runs one statement as `actor` sees the database: in one round trip, as begin, query and commit are pipelined.
+   * @throws DatabaseUnavailable when the database is down or overloaded
+   */
+  async read<Row extends QueryResultRow>(actor: Actor, sql: string, values: readonly unknown[] = []): Promise<Row[]> {
+    return this.transaction(`begin read only; ${contextOf(actor)}`, sql, values);
+  }
+
+  /** The same for a single statement that also writes, where no entity and no audit event is concerned (the relay). */
+  async write<Row extends QueryResultRow>(actor: Actor, sql: string, values: readonly unknown[] = []): Promise<Row[]> {
+    return this.transaction(`begin; ${contextOf(actor)}`, sql, values);
+  }
+
+  private async transaction<Row extends QueryResultRow>(
+    begin: string,
+    sql: string,
+    values: readonly unknown[],
+  ): Promise<Row[]> {
+    let client: PoolClient | undefined;
+    let broken: Error | undefined;
+    try {
+      client = await (await this.pool()).connect();
+      const [began, answered, committed] = await Promise.allSettled([
+        client.query(begin),
+        client.query<Row>(sql, [...values]),
+        client.query('commit'),
+      ]);
+      for (const result of [began, answered, committed]) {
+        if (result.status === 'rejected') throw result.reason;
+      }
+      // A transaction that failed still "succeeds" to commit, with the tag ROLLBACK.
+      if (committed.status === 'fulfilled' && committed.value.command !== 'COMMIT') throw new Error('not committed');
+      return (answered as PromiseFulfilledResult<{ rows: Row[] }>).value.rows;
+    } catch (error) {
+      // The server's own errors leave the connection usable (the commit ended the transaction); others do not.
+      if (!(error instanceof Error && 'severity' in error)) broken = error as Error;
+      throw translateDatabaseError(error);
+    } finally {
+      client?.release(broken);
+    }
+  }
+}

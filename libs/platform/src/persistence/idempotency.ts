@@ -1,0 +1,72 @@
+import { createHash } from 'node:crypto';
+import { isLockTimeout } from '../errors/database-errors';
+import { DomainError } from '../errors/domain-error';
+import { Written } from '../view';
+import type { Transaction } from './transaction';
+
+export class IdempotencyKeyReused extends DomainError {
+  constructor() {
+    super('invalid', 'IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key was used for another request: choose a new one.');
+  }
+}
+
+export class IdempotencyInProgress extends DomainError {
+  constructor() {
+    super('conflict', 'IDEMPOTENCY_IN_PROGRESS', 'The first request with this Idempotency-Key is still running.', {
+      retryAfterSeconds: 1,
+    });
+  }
+}
+
+interface KeptAnswer {
+  fingerprint: Buffer;
+  answer: string;
+  answer_version: number | null;
+  read_token: string;
+  existed: boolean;
+}
+
+const keyId = (key: string) => createHash('sha256').update(key).digest().subarray(0, 16).toString('hex');
+
+/**
+ * Claims the caller's key in the command's own transaction, so that a crash frees it. A second request
+ * with the key waits here until the first has ended.
+ * @returns the first answer, if there is one already
+ */
+export async function claimIdempotency<T>(tx: Transaction): Promise<Written<T> | undefined> {
+  const { idempotency, userId } = tx.actor;
+  if (!idempotency || !userId) return undefined;
+  const id = keyId(idempotency.key);
+  try {
+    const claimed = await tx.query(
+      `insert into idempotency_keys as k (user_id, id, fingerprint) values ($1, $2, $3)
+       on conflict (user_id, id) do update
+         set fingerprint = excluded.fingerprint, answer = null, answer_version = null, read_token = null,
+             existed = false, created_at = now()
+         where k.created_at < now() - interval '24 hours'
+       returning id`,
+      [userId, id, idempotency.fingerprint],
+    );
+    if (claimed.length > 0) return undefined;
+  } catch (error) {
+    throw isLockTimeout(error) ? new IdempotencyInProgress() : error;
+  }
+  const [kept] = await tx.query<KeptAnswer>(
+    'select fingerprint, answer, answer_version, read_token, existed from idempotency_keys where user_id = $1 and id = $2',
+    [userId, id],
+  );
+  if (!kept) throw new IdempotencyInProgress(); // it has just expired or been freed: the caller may try again
+  if (!idempotency.fingerprint.equals(kept.fingerprint)) throw new IdempotencyKeyReused();
+  return new Written<T>(kept.answer, kept.answer_version ?? undefined, kept.read_token, kept.existed, true);
+}
+
+/** Keeps the answer under the claimed key, in the same transaction. */
+export async function keepAnswer(tx: Transaction, written: Written<unknown>): Promise<void> {
+  const { idempotency, userId } = tx.actor;
+  if (!idempotency || !userId) return;
+  await tx.query(
+    `update idempotency_keys set answer = $3, answer_version = $4, read_token = $5, existed = $6
+     where user_id = $1 and id = $2`,
+    [userId, keyId(idempotency.key), written.json, written.version ?? null, written.readToken, written.existed],
+  );
+}

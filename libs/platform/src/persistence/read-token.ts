@@ -1,0 +1,31 @@
+import { ValidationFailed } from '../errors/domain-error';
+
+/**
+ * "At least this write." Inside is the id of the transaction that wrote (PostgreSQL's 64-bit xid8, which
+ * never wraps); a reader has seen the write when its snapshot says that this transaction is over.
+ * See docs/adr/0005-read-tokens.md for why it is not an LSN.
+ */
+export function encodeReadToken(xid: string): string {
+  return Buffer.from(`1.${xid}`).toString('base64url');
+}
+
+/** @throws ValidationFailed if the text is not a read token */
+export function decodeReadToken(token: string): bigint {
+  const match = /^1\.(\d{1,20})$/.exec(Buffer.from(token, 'base64url').toString('latin1'));
+  if (!match) {
+    throw new ValidationFailed([
+      { path: 'X-Read-Token', code: 'invalid_token', message: 'Send back an X-Read-Token exactly as it was received.' },
+    ]);
+  }
+  return BigInt(match[1]!);
+}
+
+/**
+ * Whether a snapshot (`pg_current_snapshot()::text`, "xmin:xmax:xid,xid…") sees a committed transaction.
+ * @see https://www.postgresql.org/docs/15/functions-info.html#FUNCTIONS-PG-SNAPSHOT
+ */
+export function snapshotSees(snapshot: string, xid: bigint): boolean {
+  const [xmin = '0', xmax = '0', inProgress = ''] = snapshot.split(':');
+  if (xid < BigInt(xmin)) return true;
+  return xid < BigInt(xmax) && !inProgress.split(',').includes(xid.toString());
+}

@@ -1,0 +1,109 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Injectable, Logger } from '@nestjs/common';
+import { MikroORM } from '@mikro-orm/postgresql';
+import { isRetryable, translateDatabaseError } from '../errors/database-errors';
+import { EventConsumers } from '../events/event-consumers';
+import { contextOf, type Actor } from '../security/actor';
+import { Written, type View } from '../view';
+import { claimIdempotency, keepAnswer } from './idempotency';
+import { encodeReadToken } from './read-token';
+import { Transaction } from './transaction';
+
+const ATTEMPTS = 5;
+
+/** Writes the event down twice, for those who audit and for those who must act, and answers the transaction's id. */
+const RECORD = `
+  with audited as (
+    insert into audit_events (actor_id, actor_role, learner_id, action, subject_id, changed_fields, request_id)
+    values ($1, $2, $3, $4, $5, $6, $7)
+  ), queued as (
+    insert into outbox (topic, learner_id, payload) values ($8, $9, $10)
+  )
+  select pg_current_xact_id()::text as xid`;
+
+/**
+ * One command, one transaction: rows, audit event, outbox message and idempotency key are committed
+ * together or not at all.
+ */
+@Injectable()
+export class UnitOfWork {
+  private readonly logger = new Logger(UnitOfWork.name);
+
+  constructor(
+    private readonly orm: MikroORM,
+    private readonly consumers: EventConsumers,
+  ) {}
+
+  /**
+   * Runs `work` as `actor`, flushes and commits. After a serialization failure or a deadlock `work` runs
+   * again from the start (5 times at most), so it must have no effect outside the transaction.
+   * @throws DomainError what `work` throws, or what a violated constraint means
+   */
+  async run<T = void>(actor: Actor, work: (tx: Transaction) => Promise<View<T> | void>): Promise<Written<T>> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.attempt(actor, work);
+      } catch (error) {
+        if (attempt === ATTEMPTS || !isRetryable(error)) throw translateDatabaseError(error);
+        await sleep(Math.random() * 10 * 2 ** attempt);
+      }
+    }
+  }
+
+  private async attempt<T>(actor: Actor, work: (tx: Transaction) => Promise<View<T> | void>): Promise<Written<T>> {
+    const em = this.orm.em.fork();
+    const tx = new Transaction(em, actor);
+    let written: Written<T>;
+    await em.begin();
+    try {
+      await tx.query(contextOf(actor));
+      const firstAnswer = await claimIdempotency<T>(tx);
+      if (firstAnswer) {
+        await em.rollback();
+        return firstAnswer;
+      }
+      const view = await work(tx);
+      await em.flush();
+      const readToken = encodeReadToken(await this.record(tx));
+      written = new Written<T>(view?.json ?? '', view?.version, readToken, tx.isExisting);
+      await keepAnswer(tx, written);
+      await em.commit();
+    } catch (error) {
+      await em.rollback().catch(() => undefined); // the connection may be gone; then the server has rolled back
+      throw error;
+    }
+    if (tx.event) await this.announce(tx);
+    return written;
+  }
+
+  private async record(tx: Transaction): Promise<string> {
+    const { actor, event } = tx;
+    if (!event) {
+      if (!tx.isExisting) throw new Error('A command must record what it did.');
+      const [row] = await tx.query<{ xid: string }>('select pg_current_xact_id()::text as xid');
+      return row!.xid;
+    }
+    const [row] = await tx.query<{ xid: string }>(RECORD, [
+      actor.userId ?? null,
+      actor.role,
+      event.learnerId,
+      event.topic,
+      event.subjectId,
+      `{${(event.changedFields ?? []).join(',')}}`,
+      actor.requestId ?? null,
+      event.topic,
+      event.learnerId,
+      JSON.stringify(event),
+    ]);
+    return row!.xid;
+  }
+
+  /** Committed is committed: a consumer that fails now is called again by the relay. */
+  private async announce(tx: Transaction): Promise<void> {
+    try {
+      await this.consumers.deliver(tx.event!.topic, tx.event!);
+    } catch (error) {
+      this.logger.warn(`${tx.event!.topic} is left to the relay: ${error instanceof Error ? error.name : 'failure'}`);
+    }
+  }
+}

@@ -1,0 +1,48 @@
+import { Global, Module, type DynamicModule } from '@nestjs/common';
+import { CqrsModule } from '@nestjs/cqrs';
+import { PostgreSqlDriver } from '@mikro-orm/postgresql';
+import { MikroOrmModule } from '@mikro-orm/nestjs';
+import { TerminusModule } from '@nestjs/terminus';
+import { ReadModels } from './cache/read-models';
+import { StoresModule } from './cache/stores.module';
+import { SETTINGS, type Settings } from './config/config';
+import { EventConsumers } from './events/event-consumers';
+import { OutboxRelay } from './events/outbox-relay';
+import { Health } from './health/health';
+import { MetricsModule } from './metrics/metrics.module';
+import { DATABASE_TARGET, ormOptions, type DatabaseTarget } from './persistence/connection';
+import { Database } from './persistence/database';
+import { UnitOfWork } from './persistence/unit-of-work';
+
+const services = [Database, UnitOfWork, EventConsumers, ReadModels, OutboxRelay, Health];
+
+/** The technical ground: import it once in an application's root module, beside the contexts that it uses. */
+@Global()
+@Module({})
+export class PlatformModule {
+  static forRoot(settings: Settings, target: DatabaseTarget): DynamicModule {
+    const given = [
+      { provide: SETTINGS, useValue: settings },
+      { provide: DATABASE_TARGET, useValue: target },
+    ];
+    return {
+      module: PlatformModule,
+      imports: [
+        CqrsModule.forRoot(),
+        MikroOrmModule.forRootAsync({
+          driver: PostgreSqlDriver,
+          useFactory: () => ({
+            ...ormOptions(target, settings.DATABASE_POOL_SIZE),
+            autoLoadEntities: true,
+            registerRequestContext: false,
+          }),
+        }) as DynamicModule,
+        TerminusModule.forRoot({ logger: false }),
+        StoresModule,
+        MetricsModule,
+      ],
+      providers: [...given, ...services],
+      exports: [...given, ...services, CqrsModule],
+    };
+  }
+}

@@ -1,0 +1,3 @@
+drop view ai_chats_seed;
+drop table chat_messages;
+drop table chats;
