@@ -72,7 +72,6 @@ export const USERS = `
 const asViews = (sql: string) => `select row_to_json(view)::text as json, view.version from (${sql}) view`;
 
 const TAG = 'user';
-const TAG = 'user';
 const userChanges = [
   UserRegistered,
   UserChanged,

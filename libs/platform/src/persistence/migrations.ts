@@ -66,7 +66,9 @@ export class Migrations {
   async up(): Promise<string[]> {
     return this.withMigrator(async (orm) => {
       await orm.em.getConnection().execute(sqlFile('bootstrap.sql'));
-      return (await orm.migrator.up()).map((migration) => migration.name);
+      const applied = await orm.migrator.up();
+      await orm.em.getConnection().execute('grant select on studently_migrations to studently_app');
+      return applied.map((migration) => migration.name);
     });
   }
 

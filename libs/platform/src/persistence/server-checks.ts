@@ -43,6 +43,7 @@ export async function checkServer(target: DatabaseTarget): Promise<string[]> {
   try {
     const facts = (await client.query<ServerFacts>(FACTS)).rows[0]!;
     const warnings = judge(facts, target);
+    await client.query('begin read only; set local role studently_app');
     const executed = await client.query<{ name: string }>('select name from studently_migrations order by id');
     const known = knownMigrations();
     const pending = known.filter((name) => !executed.rows.some((row) => row.name === name));

@@ -1,0 +1,53 @@
+import 'reflect-metadata';
+import { randomUUID } from 'node:crypto';
+import type { INestApplicationContext } from '@nestjs/common';
+import { CommandBus, QueryBus } from '@nestjs/cqrs';
+import { Test } from '@nestjs/testing';
+import { AiInteractionsModule } from '@studently/ai-interactions';
+import { IdentityModule, RegisterUser } from '@studently/identity';
+import { loadSettings, PlatformModule, type Learner } from '@studently/platform';
+import { createTestDatabase, type TestDatabase } from './database';
+
+/** All contexts in this process on a database of their own, without HTTP: for tests through the command and query bus. */
+export class TestContexts {
+  readonly commands: CommandBus;
+  readonly queries: QueryBus;
+
+  private constructor(
+    readonly app: INestApplicationContext,
+    readonly database: TestDatabase,
+  ) {
+    this.commands = app.get(CommandBus);
+    this.queries = app.get(QueryBus);
+  }
+
+  static async start(settings: NodeJS.ProcessEnv = {}): Promise<TestContexts> {
+    const database = await createTestDatabase();
+    const app = await Test.createTestingModule({
+      imports: [
+        PlatformModule.forRoot(
+          loadSettings({ DATABASE_URL: database.url, REDIS_URL: process.env['TEST_REDIS_URL'], ...settings }),
+          { url: database.url, embedded: false },
+        ),
+        IdentityModule,
+        AiInteractionsModule,
+      ],
+    }).compile();
+    await app.init();
+    return new TestContexts(app, database);
+  }
+
+  async stop(): Promise<void> {
+    await this.app.close();
+    await this.database.drop();
+  }
+
+  /** Registers an invented learner. */
+  async newLearner(): Promise<Learner> {
+    const id = randomUUID();
+    await this.commands.execute(
+      new RegisterUser({}, { id, email: `${id}@example.org`, password: `a long password ${id.slice(0, 4)}xyz` }),
+    );
+    return { userId: id, role: 'STUDENT' };
+  }
+}

@@ -1,0 +1,188 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'pg';
+
+/** Real servers from this machine's binaries: own folder, own port, ended by pid. Several may run side by side. */
+
+const POSTGRES_BIN = '/usr/lib/postgresql/15/bin';
+const PGVECTOR = '/usr/share/postgresql/15/extension/vector.control';
+const REDIS = '/usr/bin/redis-server';
+
+/** What is missing on this machine for tests against real servers; empty: nothing. */
+export function missingServers(): string[] {
+  return [join(POSTGRES_BIN, 'postgres'), PGVECTOR, REDIS].filter((file) => !existsSync(file));
+}
+
+export interface Server {
+  readonly pid: number;
+  readonly port: number;
+  /** Ends the server as asked, or as an accident would (SIGKILL), and waits for it. */
+  stop(signal?: NodeJS.Signals): Promise<void>;
+}
+
+export interface PostgresServer extends Server {
+  /** The superuser's address of a database. */
+  url(database: string): string;
+  /** The same for a login that is no superuser and may only act as studently_app and studently_worker. */
+  appUrl(database: string): string;
+  /** Starts it again on the same folder and port. */
+  restart(): Promise<PostgresServer>;
+  remove(): Promise<void>;
+}
+
+export async function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+function temporaryFolder(name: string, owner?: { uid: number; gid: number }): string {
+  const folder = mkdtempSync(join(tmpdir(), `studently-${name}-`));
+  chmodSync(folder, 0o700);
+  if (owner) chownSync(folder, owner.uid, owner.gid);
+  return folder;
+}
+
+/** PostgreSQL refuses to run as root; then it runs as the user `postgres` that its package has made. */
+function postgresOwner(): { uid: number; gid: number } | undefined {
+  if (process.getuid?.() !== 0) return undefined;
+  const [, , uid, gid] = /^postgres:.*$/m.exec(readFileSync('/etc/passwd', 'utf8'))![0].split(':');
+  return { uid: Number(uid), gid: Number(gid) };
+}
+
+function controlled(child: ChildProcess, port: number): Server {
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  return {
+    pid: child.pid!,
+    port,
+    stop: async (signal = 'SIGTERM') => {
+      child.kill(signal);
+      await ended;
+    },
+  };
+}
+
+/** An own PostgreSQL 15 cluster with the login `studently_login`. Further settings as in postgresql.conf. */
+export async function startPostgres(settings: Record<string, string> = {}): Promise<PostgresServer> {
+  const owner = postgresOwner();
+  const folder = temporaryFolder('postgres', owner);
+  const password = randomBytes(12).toString('hex');
+  const passwordFile = join(folder, 'password');
+  writeFileSync(passwordFile, password);
+  if (owner) chownSync(passwordFile, owner.uid, owner.gid);
+  const data = join(folder, 'data');
+  execFileSync(
+    join(POSTGRES_BIN, 'initdb'),
+    [
+      '-D',
+      data,
+      '-U',
+      'postgres',
+      '-A',
+      'scram-sha-256',
+      '--pwfile',
+      passwordFile,
+      '-E',
+      'UTF8',
+      '--locale=C.UTF-8',
+      '--data-checksums',
+    ],
+    { ...owner, stdio: 'pipe', cwd: folder },
+  );
+  const port = await freePort();
+  const all = {
+    listen_addresses: '127.0.0.1',
+    port: String(port),
+    unix_socket_directories: folder,
+    shared_preload_libraries: 'pg_stat_statements',
+    max_connections: '200',
+    shared_buffers: '256MB',
+    log_min_messages: 'fatal',
+    ...settings,
+  };
+  const lines = Object.entries(all).map(([name, value]) => `${name} = '${value}'`);
+  writeFileSync(join(data, 'postgresql.conf'), lines.join('\n'));
+  const url = (user: string) => (database: string) => `postgres://${user}:${password}@127.0.0.1:${port}/${database}`;
+
+  const start = async (): Promise<PostgresServer> => {
+    const child = spawn(join(POSTGRES_BIN, 'postgres'), ['-D', data], { ...owner, stdio: 'ignore', cwd: folder });
+    const server = controlled(child, port);
+    await untilPostgresAnswers(url('postgres')('postgres'));
+    return {
+      ...server,
+      url: url('postgres'),
+      appUrl: url('studently_login'),
+      stop: (signal = 'SIGINT') => server.stop(signal), // SIGINT is PostgreSQL's fast shutdown
+      restart: start,
+      remove: async () => {
+        await server.stop('SIGQUIT');
+        rmSync(folder, { recursive: true, force: true });
+      },
+    };
+  };
+
+  const server = await start();
+  await withClient(server.url('postgres'), (client) =>
+    client.query(`create role studently_login login noinherit password '${password}'`),
+  );
+  return server;
+}
+
+async function untilPostgresAnswers(url: string): Promise<void> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await withClient(url, async () => undefined);
+    } catch (error) {
+      if (attempt === 200) throw error;
+      await sleep(50);
+    }
+  }
+}
+
+export async function withClient<T>(url: string, work: (client: Client) => Promise<T>): Promise<T> {
+  const client = new Client({ connectionString: url });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+export interface RedisServer extends Server {
+  readonly url: string;
+  restart(): Promise<RedisServer>;
+}
+
+/** An own Redis 7 that keeps nothing on the disk. */
+export async function startRedis(port?: number): Promise<RedisServer> {
+  const at = port ?? (await freePort());
+  const folder = temporaryFolder('redis');
+  const options = ['--port', String(at), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder];
+  const child = spawn(REDIS, options, { stdio: ['ignore', 'pipe', 'inherit'] });
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.on('data', (text: Buffer) => text.includes('Ready to accept connections') && resolve());
+    child.once('exit', (code) => reject(new Error(`redis-server ended with ${code}`)));
+  });
+  const server = controlled(child, at);
+  return {
+    ...server,
+    url: `redis://127.0.0.1:${at}`,
+    stop: async (signal) => {
+      await server.stop(signal);
+      rmSync(folder, { recursive: true, force: true });
+    },
+    restart: () => startRedis(at),
+  };
+}
