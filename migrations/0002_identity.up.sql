@@ -84,6 +84,8 @@ create table sessions (
   constraint sessions_lifetime check (expires_at > created_at)
 );
 comment on column sessions.secret_hash is 'SHA-256 of the 256-bit secret in the token.';
+-- serves: removing what has expired
+create index sessions_expiry on sessions (expires_at);
 -- serves: GET /v1/sessions, newest first
 create index sessions_newest on sessions (user_id, created_at desc, id desc);
 
@@ -150,7 +152,11 @@ create policy sessions_self on sessions to studently_app
 -- An ADMIN who changes a role or deletes a user ends that user's sessions.
 create policy sessions_admin on sessions to studently_app
   using (current_setting('app.role', true) = 'ADMIN') with check (current_setting('app.role', true) = 'ADMIN');
+-- The platform itself removes what has expired, and sees no more than that.
+create policy sessions_expired on sessions to studently_worker
+  using (expires_at < now()) with check (false);
 grant select, insert, update, delete on sessions to studently_app;
+grant select (user_id, id, expires_at), delete on sessions to studently_worker;
 
 -- Nobody is logged in yet at login: this is the one thing that such a request may learn.
 create function find_login(normalised_email text)

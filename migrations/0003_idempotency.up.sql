@@ -23,9 +23,8 @@ create policy idempotency_keys_owner on idempotency_keys to studently_owner usin
 create policy idempotency_keys_self on idempotency_keys to studently_app
   using (user_id = nullif(current_setting('app.user_id', true), '')::uuid)
   with check (user_id = nullif(current_setting('app.user_id', true), '')::uuid);
-create policy idempotency_keys_expire on idempotency_keys for delete to studently_worker
-  using (created_at < now() - interval '24 hours');
-create policy idempotency_keys_expire_read on idempotency_keys for select to studently_worker
-  using (created_at < now() - interval '24 hours');
+-- The platform itself removes what has expired, and sees no more than that.
+create policy idempotency_keys_expired on idempotency_keys to studently_worker
+  using (created_at < now() - interval '24 hours') with check (false);
 grant select, insert, update, delete on idempotency_keys to studently_app;
 grant select (user_id, id, created_at), delete on idempotency_keys to studently_worker;

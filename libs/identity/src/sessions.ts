@@ -3,6 +3,7 @@ import { z } from 'zod';
 import {
   Database,
   EventConsumers,
+  Expiry,
   ROLES,
   SESSION_STORE,
   SYSTEM,
@@ -50,9 +51,11 @@ export class Sessions implements OnModuleInit {
     private readonly database: Database,
     private readonly consumers: EventConsumers,
     private readonly unitOfWork: UnitOfWork,
+    private readonly expiry: Expiry,
   ) {}
 
   onModuleInit(): void {
+    this.expiry.register('delete from sessions where expires_at < now()');
     for (const type of [SessionsRevoked, PasswordChanged, RoleChanged, UserDeleted]) {
       this.consumers.on(type, (event) => this.forget(event.endedSessions));
     }

@@ -23,6 +23,8 @@ export { Health, type Readiness } from './health/health';
 export { HTTP_DURATION } from './metrics/metrics.module';
 export { DATABASE_TARGET, type DatabaseTarget } from './persistence/connection';
 export { Database } from './persistence/database';
+export { databaseStatus, type DatabaseStatus } from './persistence/database-status';
+export { Expiry } from './persistence/expiry';
 export { Migrations, type MigrationStatus } from './persistence/migrations';
 export { checkServer } from './persistence/server-checks';
 export type { Transaction } from './persistence/transaction';

@@ -12,9 +12,10 @@ import { Health } from './health/health';
 import { MetricsModule } from './metrics/metrics.module';
 import { DATABASE_TARGET, ormOptions, type DatabaseTarget } from './persistence/connection';
 import { Database } from './persistence/database';
+import { Expiry } from './persistence/expiry';
 import { UnitOfWork } from './persistence/unit-of-work';
 
-const services = [Database, UnitOfWork, EventConsumers, ReadModels, OutboxRelay, Health];
+const services = [Database, UnitOfWork, EventConsumers, ReadModels, OutboxRelay, Expiry, Health];
 
 /** The technical ground: import it once in an application's root module, beside the contexts that it uses. */
 @Global()

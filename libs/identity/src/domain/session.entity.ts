@@ -27,6 +27,7 @@ const SessionSchema = defineEntity({
     { name: 'sessions_lifetime', expression: 'expires_at > created_at' },
   ],
   indexes: [
+    { name: 'sessions_expiry', expression: 'create index sessions_expiry on sessions (expires_at)' },
     { name: 'sessions_newest', expression: 'create index sessions_newest on sessions (user_id, created_at desc, id desc)' },
   ],
 });

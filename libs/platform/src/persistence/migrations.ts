@@ -67,7 +67,7 @@ export class Migrations {
     return this.withMigrator(async (orm) => {
       await orm.em.getConnection().execute(sqlFile('bootstrap.sql'));
       const applied = await orm.migrator.up();
-      await orm.em.getConnection().execute('grant select on studently_migrations to studently_app');
+      await orm.em.getConnection().execute('grant select on studently_migrations to studently_app, studently_worker');
       return applied.map((migration) => migration.name);
     });
   }

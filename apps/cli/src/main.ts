@@ -1,0 +1,35 @@
+#!/usr/bin/env node
+import { ConfigurationError } from '@studently/platform';
+import { Command, CommanderError } from 'commander';
+import { addMigrate } from './migrate';
+import { addStatus } from './status';
+
+const EXIT_FAULT = 1;
+const EXIT_USAGE = 64; // EX_USAGE of sysexits.h
+
+const program = new Command('studently')
+  .description('Runs and looks after the StudentlyAI data platform.')
+  .configureHelp({ showGlobalOptions: true })
+  .option('--json', 'answer for machines: one JSON object')
+  .addHelpText(
+    'after',
+    '\nThe database is that of DATABASE_URL, else the embedded one in STUDENTLY_DATA_DIR (.studently), also while it runs.' +
+      '\nExit codes: 0 ok, 1 fault, 2 findings, 64 usage, 78 configuration.',
+  )
+  .exitOverride()
+  .showHelpAfterError('(--help shows what there is)');
+addMigrate(program);
+addStatus(program);
+// Subcommands do not inherit it.
+for (const command of program.commands.flatMap((each) => [each, ...each.commands])) command.exitOverride();
+
+program.parseAsync().catch((error: unknown) => {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
+  else if (error instanceof ConfigurationError) {
+    process.stderr.write(`${error.code}: ${error.message}\n`);
+    process.exitCode = error.exitCode;
+  } else {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = EXIT_FAULT;
+  }
+});
