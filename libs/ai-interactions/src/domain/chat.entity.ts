@@ -14,7 +14,7 @@ const ChatSchema = defineEntity({
     userId: p.uuid().primary(),
     id: p.uuid().primary().defaultRaw('uuid_generate_v4()'),
     title: p.text(),
-    messageCount: p.integer().default(0),
+    messageCount: p.integer().default(0).comment('Also the seq of the last message: the sequence is dense.'),
     contextVector: p.type(VectorType).length(EMBEDDING_DIMENSIONS).nullable().lazy(),
     contextModel: p.text().nullable(),
     createdAt: p.datetime(3).defaultRaw('now()'),
@@ -70,7 +70,14 @@ const ChatMessageSchema = defineEntity({
   properties: {
     userId: p.uuid().primary(),
     id: p.uuid().primary().defaultRaw('uuid_generate_v4()'),
-    chat: () => p.manyToOne(Chat).joinColumns('user_id', 'chat_id').ownColumns('chat_id').deleteRule('cascade'),
+    chat: () =>
+      p
+        .manyToOne(Chat)
+        .joinColumns('user_id', 'chat_id')
+        .ownColumns('chat_id')
+        .deleteRule('cascade')
+        .updateRule('no action')
+        .foreignKeyName('chat_messages_chat'),
     seq: p.integer(),
     parentSeq: p.integer().nullable(),
     role: p.enum(MESSAGE_ROLES).columnType('text'),

@@ -6,7 +6,7 @@ const ProfileSchema = defineEntity({
   name: 'Profile',
   tableName: 'profiles',
   properties: {
-    user: () => p.manyToOne(User).primary().joinColumn('user_id').deleteRule('cascade'),
+    user: () => p.manyToOne(User).primary().joinColumn('user_id').deleteRule('cascade').foreignKeyName('profiles_user_id_fkey'),
     id: p.uuid().primary().defaultRaw('uuid_generate_v4()'),
     firstName: p.text(),
     lastName: p.text(),

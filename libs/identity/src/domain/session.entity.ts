@@ -10,9 +10,9 @@ const SessionSchema = defineEntity({
   name: 'Session',
   tableName: 'sessions',
   properties: {
-    user: () => p.manyToOne(User).primary().joinColumn('user_id').deleteRule('cascade'),
+    user: () => p.manyToOne(User).primary().joinColumn('user_id').deleteRule('cascade').foreignKeyName('sessions_user_id_fkey'),
     id: p.uuid().primary().defaultRaw('uuid_generate_v4()'),
-    secretHash: p.blob(),
+    secretHash: p.blob().comment('SHA-256 of the 256-bit secret in the token.'),
     epoch: p.integer(),
     authLevel: p.integer().default(1),
     ipHash: p.text(),

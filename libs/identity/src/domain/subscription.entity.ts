@@ -8,7 +8,8 @@ const SubscriptionSchema = defineEntity({
   name: 'Subscription',
   tableName: 'subscriptions',
   properties: {
-    user: () => p.manyToOne(User).primary().joinColumn('user_id').deleteRule('cascade'),
+    user: () =>
+      p.manyToOne(User).primary().joinColumn('user_id').deleteRule('cascade').foreignKeyName('subscriptions_user_id_fkey'),
     id: p.uuid().primary().defaultRaw('uuid_generate_v4()'),
     plan: p.text(),
     status: p.enum(SUBSCRIPTION_STATUSES).columnType('text'),

@@ -11,14 +11,17 @@ const UserSchema = defineEntity({
     email: p.text(),
     passwordHash: p.text().lazy(),
     role: p.enum(ROLES).columnType('text').default('STUDENT'),
-    sessionEpoch: p.integer().default(1),
+    sessionEpoch: p
+      .integer()
+      .default(1)
+      .comment('Sessions of an earlier epoch have ended: it moves with the password and the role.'),
     createdAt: p.datetime(3).defaultRaw('now()'),
     updatedAt: p.datetime(3).defaultRaw('now()'),
     version: p.integer().version().default(1),
   },
   checks: [
     { name: 'users_email_check', expression: 'length(email) >= 3 and length(email) <= 254' },
-    { name: 'users_password_hash_check', expression: `password_hash like '$argon2id$%'` },
+    { name: 'users_password_hash_check', expression: `password_hash ~~ '$argon2id$%'::text` },
     { name: 'users_session_epoch_check', expression: 'session_epoch >= 1' },
   ],
   indexes: [
@@ -66,8 +69,17 @@ const EmailClaimSchema = defineEntity({
   tableName: 'user_emails',
   properties: {
     email: p.text().primary(),
-    user: () => p.oneToOne(User).owner().joinColumn('user_id').deleteRule('cascade'),
+    user: () =>
+      p
+        .oneToOne(User)
+        .owner()
+        .unique(false)
+        .joinColumn('user_id')
+        .deleteRule('cascade')
+        .foreignKeyName('user_emails_user_id_fkey'),
   },
+  comment: 'Normalised e-mail addresses: NFC, trimmed, lower case.',
+  uniques: [{ name: 'user_emails_one_per_user', properties: ['user'] }],
   checks: [{ name: 'user_emails_email_check', expression: 'email = lower(email)' }],
 });
 

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Global, Injectable, Logger, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { CACHE_MANAGER, CacheModule } from '@nestjs/cache-manager';
 import { KeyvAdapter, type Cache, type CacheManagerStore } from 'cache-manager';
@@ -9,6 +11,9 @@ import { ConfigurationError, SETTINGS, type Settings } from '../config/config';
 import { CACHE_STORE, SESSION_STORE, type KeyValueStore } from './key-value-store';
 import { MemoryStore } from './memory-store';
 import { RedisStore } from './redis-store';
+
+/** A start waits so long for Redis, to learn its version. */
+const FIRST_CONNECT_MS = 1000;
 
 /** Entries that the embedded way keeps at most; the least recently used go first. */
 const MEMORY_ENTRIES = 20_000;
@@ -44,6 +49,8 @@ export class RedisConnections implements OnApplicationShutdown {
   /** @throws ConfigurationError if a reachable server is not Redis 7 or newer */
   async checkVersions(): Promise<void> {
     for (const client of this.byUrl.values()) {
+      // Until it is known whether Redis is there; without it the start goes on.
+      if (!client.isReady) await Promise.race([once(client, 'ready'), sleep(FIRST_CONNECT_MS)]).catch(() => undefined);
       const version = /redis_version:(\d+)\.(\S+)/.exec(await client.info('server').catch(() => ''));
       if (version && Number(version[1]) < 7) {
         throw new ConfigurationError(

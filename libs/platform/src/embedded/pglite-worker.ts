@@ -1,6 +1,7 @@
-import { existsSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, fsyncSync, renameSync, rmSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';
+import { NodeFS } from '@electric-sql/pglite/nodefs';
 import { pg_stat_statements } from '@electric-sql/pglite/contrib/pg_stat_statements';
 import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm';
 import { uuid_ossp } from '@electric-sql/pglite/contrib/uuid_ossp';
@@ -18,13 +19,32 @@ const { folder, socket } = workerData as PGliteWorkerData;
 /** PGlite's own start parameters switch fsync off (-F); these are the same without that. */
 const START_PARAMETERS = [
   ...PGlite.defaultStartParams.filter((parameter) => parameter !== '-F'),
-  '-c', 'fsync=on',
-  '-c', 'timezone=UTC',
-]; // prettier-ignore
+  ...['fsync=on', 'wal_sync_method=fsync', 'timezone=UTC'].flatMap((setting) => ['-c', setting]),
+];
+
+interface Stream {
+  nfd?: number;
+}
+interface Emscripten {
+  FS: { filesystems: { NODEFS: { stream_ops: { fsync?: (stream: Stream) => number } } } };
+}
+
+/** Node's file system with the one operation that PGlite leaves out: without it fsync(2) is a silent no-op. */
+class DurableNodeFS extends NodeFS {
+  override async init(...[pg, options]: Parameters<NodeFS['init']>): ReturnType<NodeFS['init']> {
+    const addFsync = (module: unknown) => {
+      (module as Emscripten).FS.filesystems.NODEFS.stream_ops.fsync = ({ nfd }) => {
+        if (nfd !== undefined) fsyncSync(nfd);
+        return 0;
+      };
+    };
+    return super.init(pg, { ...options, preRun: [...(options.preRun ?? []), addFsync] } as typeof options);
+  }
+}
 
 const open = (dataDir: string) =>
   PGlite.create({
-    dataDir,
+    fs: new DurableNodeFS(dataDir),
     extensions: { vector, pg_trgm, uuid_ossp, pg_stat_statements },
     startParams: START_PARAMETERS,
     relaxedDurability: false,
