@@ -51,7 +51,8 @@ create table outbox (
   payload jsonb not null check (jsonb_typeof(payload) = 'object'),
   created_at timestamptz(3) not null default clock_timestamp(),
   attempts integer not null default 0 check (attempts >= 0),
-  available_at timestamptz(3) not null default clock_timestamp()
+  -- Until then it is left to the process that has committed it, which mostly has it done at once.
+  available_at timestamptz(3) not null default clock_timestamp() + interval '500 milliseconds'
 );
 comment on table outbox is 'What must still happen elsewhere. The relay takes rows with SKIP LOCKED and deletes what is done.';
 -- serves: the relay's "what may be taken now", oldest first

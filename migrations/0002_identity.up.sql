@@ -35,7 +35,8 @@ create trigger users_guard_role before insert or update on users for each row ex
 -- The one table that is unique over all learners (docs/adr/0004): an address belongs to one user.
 create table user_emails (
   email text primary key check (email = lower(email)),
-  user_id uuid not null unique references users (id) on delete cascade
+  user_id uuid not null references users (id) on delete cascade,
+  constraint user_emails_one_per_user unique (user_id)
 );
 comment on table user_emails is 'Normalised e-mail addresses: NFC, trimmed, lower case.';
 

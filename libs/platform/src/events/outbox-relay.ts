@@ -31,7 +31,9 @@ interface OutboxRow {
 }
 
 /**
- * Delivers what committed commands left in the outbox, at least once. Any number of relays may run at
+ * Delivers what committed commands left in the outbox, at least once: mostly the process that committed
+ * has delivered it already and only has it removed; what is still there after half a second is taken by
+ * any relay. Any number of relays may run at
  * the same time, in any process.
  */
 @Injectable()
@@ -40,6 +42,7 @@ export class OutboxRelay implements OnApplicationBootstrap, OnApplicationShutdow
   private running?: Promise<void>;
   private timer?: NodeJS.Timeout;
   private stopped = false;
+  private settled: string[] = [];
 
   constructor(
     private readonly database: Database,
@@ -55,6 +58,12 @@ export class OutboxRelay implements OnApplicationBootstrap, OnApplicationShutdow
     this.stopped = true;
     clearTimeout(this.timer);
     await this.running;
+    await this.removeSettled().catch(() => undefined); // another relay will deliver them once more
+  }
+
+  /** The message has been delivered by the process that committed it: it is removed with the next batch. */
+  settle(id: string): void {
+    this.settled.push(id);
   }
 
   /** Delivers one batch. @returns how many rows were taken */
@@ -83,8 +92,14 @@ export class OutboxRelay implements OnApplicationBootstrap, OnApplicationShutdow
     }, POLL_MS);
   }
 
+  private async removeSettled(): Promise<void> {
+    const ids = this.settled.splice(0);
+    if (ids.length > 0) await this.database.write(SYSTEM, DONE, [ids]);
+  }
+
   private async turn(): Promise<void> {
     try {
+      await this.removeSettled();
       while ((await this.relay()) === BATCH && !this.stopped);
       const [row] = await this.database.read<{ lag: number }>(SYSTEM, LAG);
       this.lag.set(row!.lag);

@@ -2,7 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { isRetryable, translateDatabaseError } from '../errors/database-errors';
+import type { DomainEvent } from '../events/domain-event';
 import { EventConsumers } from '../events/event-consumers';
+import { OutboxRelay } from '../events/outbox-relay';
 import { contextOf, type Actor } from '../security/actor';
 import { Written, type View } from '../view';
 import { claimIdempotency, keepAnswer } from './idempotency';
@@ -17,9 +19,15 @@ const RECORD = `
     insert into audit_events (actor_id, actor_role, learner_id, action, subject_id, changed_fields, request_id)
     values ($1, $2, $3, $4, $5, $6, $7)
   ), queued as (
-    insert into outbox (topic, learner_id, payload) values ($8, $9, $10)
+    insert into outbox (topic, learner_id, payload) values ($8, $9, $10) returning id
   )
-  select pg_current_xact_id()::text as xid`;
+  select pg_current_xact_id()::text as xid, id as "messageId" from queued`;
+
+interface Recorded {
+  xid: string;
+  /** Of the outbox row; undefined if nothing was recorded. */
+  messageId?: string;
+}
 
 /**
  * One command, one transaction: rows, audit event, outbox message and idempotency key are committed
@@ -32,6 +40,7 @@ export class UnitOfWork {
   constructor(
     private readonly orm: MikroORM,
     private readonly consumers: EventConsumers,
+    private readonly outbox: OutboxRelay,
   ) {}
 
   /**
@@ -54,6 +63,7 @@ export class UnitOfWork {
     const em = this.orm.em.fork();
     const tx = new Transaction(em, actor);
     let written: Written<T>;
+    let recorded: Recorded;
     await em.begin();
     try {
       await tx.query(contextOf(actor));
@@ -64,26 +74,26 @@ export class UnitOfWork {
       }
       const view = await work(tx);
       await em.flush();
-      const readToken = encodeReadToken(await this.record(tx));
-      written = new Written<T>(view?.json ?? '', view?.version, readToken, tx.isExisting);
+      recorded = await this.record(tx);
+      written = new Written<T>(view?.json ?? '', view?.version, encodeReadToken(recorded.xid), tx.isExisting);
       await keepAnswer(tx, written);
       await em.commit();
     } catch (error) {
       await em.rollback().catch(() => undefined); // the connection may be gone; then the server has rolled back
       throw error;
     }
-    if (tx.event) await this.announce(tx);
+    if (tx.event) await this.announce(tx.event, recorded.messageId!);
     return written;
   }
 
-  private async record(tx: Transaction): Promise<string> {
+  private async record(tx: Transaction): Promise<Recorded> {
     const { actor, event } = tx;
     if (!event) {
       if (!tx.isExisting) throw new Error('A command must record what it did.');
-      const [row] = await tx.query<{ xid: string }>('select pg_current_xact_id()::text as xid');
-      return row!.xid;
+      const [row] = await tx.query<Recorded>('select pg_current_xact_id()::text as xid');
+      return row!;
     }
-    const [row] = await tx.query<{ xid: string }>(RECORD, [
+    const [row] = await tx.query<Recorded>(RECORD, [
       actor.userId ?? null,
       actor.role,
       event.learnerId,
@@ -95,15 +105,16 @@ export class UnitOfWork {
       event.learnerId,
       JSON.stringify(event),
     ]);
-    return row!.xid;
+    return row!;
   }
 
   /** Committed is committed: a consumer that fails now is called again by the relay. */
-  private async announce(tx: Transaction): Promise<void> {
+  private async announce(event: DomainEvent, messageId: string): Promise<void> {
     try {
-      await this.consumers.deliver(tx.event!.topic, tx.event!);
+      await this.consumers.deliver(event.topic, event);
+      this.outbox.settle(messageId);
     } catch (error) {
-      this.logger.warn(`${tx.event!.topic} is left to the relay: ${error instanceof Error ? error.name : 'failure'}`);
+      this.logger.warn(`${event.topic} is left to the relay: ${error instanceof Error ? error.name : 'failure'}`);
     }
   }
 }
