@@ -62,5 +62,7 @@ alter table outbox force row level security;
 create policy outbox_owner on outbox to studently_owner using (true) with check (true);
 create policy outbox_append on outbox for insert to studently_app with check (true);
 create policy outbox_relay on outbox to studently_worker using (true) with check (true);
-grant insert on outbox to studently_app;
+-- Only so that a command learns the id of the message that it has just written.
+create policy outbox_own on outbox for select to studently_app using (xid = pg_current_xact_id());
+grant insert, select (id, xid) on outbox to studently_app;
 grant select, insert, update, delete on outbox to studently_worker;

@@ -15,6 +15,7 @@ import { ProfileController } from './identity/profile.controller';
 import { SessionsController } from './identity/sessions.controller';
 import { SubscriptionController } from './identity/subscription.controller';
 import { UsersController } from './identity/users.controller';
+import { StartUpLogger } from './start-up-logger';
 
 const validation = new StandardSchemaValidationPipe({
   exceptionFactory: (issues) =>
@@ -55,6 +56,7 @@ export class AppModule {
         HealthController,
       ],
       providers: [
+        StartUpLogger,
         { provide: APP_GUARD, useClass: AuthenticationGuard },
         { provide: APP_PIPE, useValue: validation },
         { provide: APP_FILTER, useClass: ProblemFilter },

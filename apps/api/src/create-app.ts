@@ -3,12 +3,13 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { SwaggerModule } from '@nestjs/swagger';
 import { Health, HTTP_DURATION, RedisConnections, type DatabaseTarget, type Settings } from '@studently/platform';
 import { getToken } from '@willsoto/nestjs-prometheus';
-import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Logger, PinoLogger } from 'nestjs-pino';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { PinoLogger } from 'nestjs-pino';
 import { AppModule } from './app.module';
 import { addHooks, requestIdOf } from './http/hooks';
 import { describeApi } from './http/openapi';
 import { ProblemFilter } from './http/problem.filter';
+import { StartUpLogger } from './start-up-logger';
 
 const MAX_BODY_BYTES = 1024 * 1024;
 
@@ -25,15 +26,14 @@ export async function createApp(settings: Settings, target: DatabaseTarget): Pro
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => problems.send(error, request, reply),
   });
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(settings, target), adapter, {
-    logger: ['warn', 'error', 'fatal'],
     bufferLogs: true,
     bodyParser: false,
   });
-  app.useLogger(app.get(Logger));
+  app.useLogger(app.get(StartUpLogger));
   await app.get(RedisConnections).checkVersions();
   const logger = await app.resolve(PinoLogger);
   const health = app.get(Health);
-  addHooks(adapter.getInstance() as never, {
+  addHooks(adapter.getInstance<FastifyInstance>(), {
     duration: app.get(getToken(HTTP_DURATION)),
     access: settings.LOG_ACCESS ? (line) => logger.info(line, 'request') : undefined,
     isDraining: () => health.isDraining,
