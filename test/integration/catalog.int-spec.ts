@@ -1,0 +1,378 @@
+import { randomUUID } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createTestDatabase, sql, type TestDatabase } from '../support/database';
+import { ourTables, personalTables } from './catalog';
+
+/** Personal tables whose key is not (user_id, id), and why. */
+const OTHER_KEYS: Record<string, string[]> = {
+  users: ['id'], // the user's id is the user_id
+  user_emails: ['email'], // an address is unique over all users (docs/adr/0004)
+};
+
+/** Tables whose id is no uuid with a default, and why. */
+const OTHER_IDS: Record<string, { type: string; default: string | null }> = {
+  audit_events: { type: 'bigint', default: null }, // identity: an append-only log in one order
+  outbox: { type: 'bigint', default: null }, // identity: a queue
+  idempotency_keys: { type: 'uuid', default: null }, // the hash of the caller's key
+};
+
+const SELF = "(user_id = (NULLIF(current_setting('app.user_id'::text, true), ''::text))::uuid)";
+const ADMIN = "(current_setting('app.role'::text, true) = 'ADMIN'::text)";
+const app = '{studently_app}';
+const worker = '{studently_worker}';
+type Policy = [name: string, command: string, roles: string, using: string | null, check: string | null];
+const owner = (table: string): Policy => [`${table}_owner`, 'ALL', '{studently_owner}', 'true', 'true'];
+const self = (table: string): Policy => [`${table}_self`, 'ALL', app, SELF, SELF];
+const admin = (table: string): Policy => [`${table}_admin`, 'ALL', app, ADMIN, ADMIN];
+
+const POLICIES: Record<string, Policy[]> = {
+  audit_events: [
+    ['audit_events_append', 'INSERT', '{studently_app,studently_worker}', null, 'true'],
+    owner('audit_events'),
+    ['audit_events_read', 'SELECT', worker, 'true', null],
+  ],
+  chat_messages: [owner('chat_messages'), self('chat_messages')],
+  chats: [owner('chats'), self('chats')],
+  idempotency_keys: [
+    ['idempotency_keys_expired', 'ALL', worker, "(created_at < (now() - '24:00:00'::interval))", 'false'],
+    owner('idempotency_keys'),
+    self('idempotency_keys'),
+  ],
+  outbox: [['outbox_append', 'INSERT', app, null, 'true'], owner('outbox'), ['outbox_relay', 'ALL', worker, 'true', 'true']],
+  profiles: [admin('profiles'), owner('profiles'), self('profiles')],
+  sessions: [
+    admin('sessions'),
+    ['sessions_expired', 'ALL', worker, '(expires_at < now())', 'false'],
+    owner('sessions'),
+    self('sessions'),
+  ],
+  subscriptions: [admin('subscriptions'), owner('subscriptions'), ['subscriptions_self', 'SELECT', app, SELF, null]],
+  user_emails: [admin('user_emails'), owner('user_emails'), self('user_emails')],
+  users: [
+    admin('users'),
+    owner('users'),
+    ['users_self', 'ALL', app, SELF.replace('user_id', 'id'), SELF.replace('user_id', 'id')],
+  ],
+};
+
+const CRUD = 'DELETE,INSERT,SELECT,UPDATE';
+/** Everything that a role other than the owner may do. `table(column)` is a grant on a column, `name()` on a function. */
+const GRANTS: Record<string, Record<string, string>> = {
+  PUBLIC: {},
+  studently_app: {
+    ai_chats_seed: 'SELECT',
+    audit_events: 'INSERT',
+    chat_messages: CRUD,
+    chats: CRUD,
+    'find_login()': 'EXECUTE',
+    idempotency_keys: CRUD,
+    outbox: 'INSERT',
+    'outbox(id)': 'SELECT',
+    'outbox(xid)': 'SELECT',
+    profiles: CRUD,
+    sessions: CRUD,
+    studently_migrations: 'SELECT',
+    subscriptions: CRUD,
+    user_emails: CRUD,
+    users: CRUD,
+  },
+  studently_readonly: {},
+  studently_worker: {
+    audit_events: 'INSERT,SELECT',
+    idempotency_keys: 'DELETE',
+    'idempotency_keys(created_at)': 'SELECT',
+    'idempotency_keys(id)': 'SELECT',
+    'idempotency_keys(user_id)': 'SELECT',
+    outbox: CRUD,
+    sessions: 'DELETE',
+    'sessions(expires_at)': 'SELECT',
+    'sessions(id)': 'SELECT',
+    'sessions(user_id)': 'SELECT',
+    studently_migrations: 'SELECT',
+  },
+};
+
+/** The functions that pass row-level security, one per purpose. */
+const SECURITY_DEFINER = ['find_login'];
+
+const NOT_OF_AN_EXTENSION = (oid: string) => `not exists (select from pg_depend d where d.objid = ${oid} and d.deptype = 'e')`;
+
+describe('The catalog', () => {
+  let database: TestDatabase;
+  let tables: string[];
+  let personal: string[];
+  const rows = <Row extends object>(text: string, values: unknown[] = []) => sql<Row>(database.adminUrl, text, values);
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    tables = await ourTables(database.adminUrl);
+    personal = await personalTables(database.adminUrl);
+  });
+  afterAll(() => database.drop());
+
+  describe('Servers and extensions', () => {
+    it('DB-1 runs on PostgreSQL 15', async () => {
+      const [row] = await rows<{ version: number }>(`select current_setting('server_version_num')::int as version`);
+      expect(Math.floor(row!.version / 10_000)).toBe(15);
+    });
+
+    it('DB-2 DB-5 has vector 0.8 or newer, pg_trgm, uuid-ossp and pg_stat_statements', async () => {
+      const found = await rows<{ extname: string; extversion: string }>('select extname, extversion from pg_extension');
+      const versions = Object.fromEntries(found.map((row) => [row.extname, row.extversion]));
+      expect(Object.keys(versions)).toEqual(expect.arrayContaining(['vector', 'pg_trgm', 'uuid-ossp', 'pg_stat_statements']));
+      const [major, minor] = versions['vector']!.split('.').map(Number);
+      expect(major! * 100 + minor!).toBeGreaterThanOrEqual(8);
+    });
+
+    it('DB-3 gives an id to a raw INSERT without one', async () => {
+      const [user] = await rows<{ id: string }>(
+        `insert into users (email, password_hash) values ('ada@example.org', '$argon2id$x') returning id`,
+      );
+      const [chat] = await rows<{ id: string }>(`insert into chats (user_id, title) values ($1, 'x') returning id`, [user!.id]);
+      expect([user!.id, chat!.id]).toEqual([
+        expect.stringMatching(/^[0-9a-f-]{14}4[0-9a-f]{3}-/),
+        expect.stringMatching(/^[0-9a-f-]{14}4[0-9a-f]{3}-/),
+      ]);
+    });
+
+    it('DB-4 counts the calls of a statement: exactly N after N runs', async () => {
+      const marker = `probe_${randomUUID().replaceAll('-', '')}`;
+      const [preloaded] = await rows<{ it: string }>(`select current_setting('shared_preload_libraries') as it`);
+      expect(preloaded!.it).toContain('pg_stat_statements');
+      for (let run = 1; run <= 7; run++) {
+        await rows(`select $1::int as ${marker}`, [run]);
+        const [seen] = await rows<{ calls: number }>(
+          `select calls::int from pg_stat_statements where query like 'select $1::int as ${marker}'`,
+        );
+        expect(seen!.calls).toBe(run);
+      }
+    });
+  });
+
+  describe('Personal tables', () => {
+    it('are those that we know', () => {
+      expect(personal).toEqual([
+        'chat_messages',
+        'chats',
+        'idempotency_keys',
+        'profiles',
+        'sessions',
+        'subscriptions',
+        'user_emails',
+        'users',
+      ]);
+    });
+
+    it('SEC-2 have row-level security enabled and forced, as every table of ours has', async () => {
+      const secured = await rows<{ relname: string }>(
+        `select relname from pg_class where relnamespace = 'public'::regnamespace and relrowsecurity and relforcerowsecurity order by 1`,
+      );
+      expect(secured.map((row) => row.relname)).toEqual(tables);
+    });
+
+    it('have the primary key (user_id, id)', async () => {
+      const keys = await rows<{ table: string; columns: string[] }>(
+        `select conrelid::regclass::text as table,
+                (select array_agg(attname::text order by ordinality) from unnest(conkey) with ordinality k(num, ordinality)
+                 join pg_attribute on attrelid = conrelid and attnum = num) as columns
+         from pg_constraint where contype = 'p' and conrelid::regclass::text = any($1)`,
+        [personal],
+      );
+      expect(Object.fromEntries(keys.map((key) => [key.table, key.columns]))).toEqual(
+        Object.fromEntries(personal.map((table) => [table, OTHER_KEYS[table] ?? ['user_id', 'id']])),
+      );
+    });
+
+    it('carry user_id in every unique index and every foreign key', async () => {
+      const without = await rows<{ name: string }>(
+        `select indexrelid::regclass::text as name from pg_index i where indisunique and indrelid::regclass::text = any($1)
+           and not exists (select from pg_attribute where attrelid = indrelid and attname = 'user_id' and attnum = any(indkey))
+         union all
+         select conname from pg_constraint where contype = 'f' and conrelid::regclass::text = any($1)
+           and not exists (select from pg_attribute where attrelid = conrelid and attname = 'user_id' and attnum = any(conkey))
+         order by 1`,
+        [personal],
+      );
+      // The user's own id, and the one thing that is unique over all users.
+      expect(without.map((row) => row.name)).toEqual(['user_emails_pkey', 'users_pkey']);
+    });
+  });
+
+  it('ID-1 every id is a uuid with a default', async () => {
+    const ids = await rows<{ table: string; type: string; default: string | null }>(
+      `select table_name as table, data_type as type, column_default as default from information_schema.columns
+       where table_schema = 'public' and column_name = 'id' and table_name = any($1) order by 1`,
+      [tables],
+    );
+    expect(ids).toEqual(
+      tables
+        .filter((table) => table !== 'user_emails') // an address is its own key
+        .map((table) => ({ table, ...(OTHER_IDS[table] ?? { type: 'uuid', default: 'uuid_generate_v4()' }) })),
+    );
+  });
+
+  it('every foreign key has an index that begins with its columns', async () => {
+    const unserved = await rows<{ conname: string }>(
+      `select conname from pg_constraint c where contype = 'f' and connamespace = 'public'::regnamespace and not exists (
+         select from pg_index i where i.indrelid = c.conrelid and i.indpred is null
+           and (string_to_array(i.indkey::text, ' ')::int2[])[1:cardinality(c.conkey)] @> c.conkey)`,
+    );
+    expect(unserved).toEqual([]);
+  });
+
+  it('no index is there twice or invalid, and each is named after its table and what it serves', async () => {
+    const indexes = await rows<{ name: string; table: string; valid: boolean; columns: string }>(
+      `select indexrelid::regclass::text as name, indrelid::regclass::text as table, indisvalid as valid,
+              concat_ws(' ', indrelid, indkey, indoption, indpred, indexprs) as columns
+       from pg_index join pg_class c on c.oid = indrelid
+       where indrelid::regclass::text = any($1) and c.relnamespace = 'public'::regnamespace`,
+      [tables],
+    );
+    expect(new Set(indexes.map((index) => index.columns)).size).toBe(indexes.length);
+    for (const { name, table, valid } of indexes) {
+      expect([name, valid]).toEqual([name, true]);
+      expect(name).toMatch(new RegExp(`^${table}_[a-z_]+$`));
+      expect(name).not.toMatch(/_(idx|index|key|unique)\d*$/); // a name that PostgreSQL or the ORM made up
+    }
+  });
+
+  it('every index says which query it serves', () => {
+    const folder = join(__dirname, '../../migrations');
+    for (const file of readdirSync(folder).filter((name) => name.endsWith('.up.sql'))) {
+      const lines = readFileSync(join(folder, file), 'utf8').split('\n');
+      lines.forEach((line, at) => {
+        if (/create( unique)? index/.test(line))
+          expect([file, line, lines[at - 1]]).toContainEqual(expect.stringMatching(/^-- /));
+      });
+    }
+  });
+
+  it('SEC-2 the policies are exactly these, in the bare form without a sub-select', async () => {
+    const found = await rows<
+      Record<'tablename' | 'policyname' | 'cmd' | 'roles' | 'qual' | 'with_check' | 'permissive', string>
+    >(
+      `select tablename, policyname, cmd, roles::text, qual, with_check, permissive from pg_policies where schemaname = 'public'
+       order by tablename, policyname`,
+    );
+    const byTable: Record<string, unknown[]> = {};
+    for (const { tablename, policyname, cmd, roles, qual, with_check } of found) {
+      (byTable[tablename] ??= []).push([policyname, cmd, roles, qual, with_check]);
+      expect(`${qual} ${with_check}`).not.toMatch(/select/i);
+    }
+    expect(byTable).toEqual(POLICIES);
+    expect(Object.keys(byTable)).toEqual(tables);
+  });
+
+  it('the roles cannot log in, are nothing special, and are members of nothing more than needed', async () => {
+    const roles = await rows(
+      `select rolname, rolsuper, rolbypassrls, rolcanlogin, rolcreaterole, rolcreatedb, rolreplication, rolinherit,
+              array(select roleid::regrole::text from pg_auth_members where member = r.oid) as "memberOf"
+       from pg_roles r where rolname like 'studently\\_%' and rolname <> 'studently_login' order by 1`,
+    );
+    const role = (rolname: string, memberOf: string[] = []) => ({
+      rolname,
+      rolsuper: false,
+      rolbypassrls: false,
+      rolcanlogin: false,
+      rolcreaterole: false,
+      rolcreatedb: false,
+      rolreplication: false,
+      rolinherit: false,
+      memberOf,
+    });
+    expect(roles).toEqual([
+      role('studently_app'),
+      role('studently_owner'),
+      role('studently_readonly', ['pg_read_all_stats']),
+      role('studently_worker'),
+    ]);
+  });
+
+  it('SEC-2 studently_owner owns everything, and nobody else anything', async () => {
+    const objects = await rows<{ owner: string; kind: string; name: string }>(
+      `select pg_get_userbyid(relowner) as owner, 'relation' as kind, relname as name from pg_class c
+         where relnamespace = 'public'::regnamespace and ${NOT_OF_AN_EXTENSION('c.oid')}
+       union all
+       select pg_get_userbyid(proowner), 'function', proname from pg_proc p
+         where pronamespace = 'public'::regnamespace and ${NOT_OF_AN_EXTENSION('p.oid')}
+       union all
+       select pg_get_userbyid(typowner), 'type', typname from pg_type t
+         where typnamespace = 'public'::regnamespace and typrelid = 0 and typelem = 0 and ${NOT_OF_AN_EXTENSION('t.oid')}
+       order by 3`,
+    );
+    expect(objects.length).toBeGreaterThan(tables.length);
+    const others = objects.filter(
+      (object) => object.owner !== 'studently_owner' && !object.name.startsWith('studently_migrations'),
+    );
+    expect(others).toEqual([]);
+    const [owned] = await rows<{ count: number }>(
+      `select count(*)::int from pg_shdepend where deptype = 'o' and refobjid in
+         (select oid from pg_roles where rolname in ('studently_app', 'studently_worker', 'studently_readonly', 'studently_login'))`,
+    );
+    expect(owned!.count).toBe(0);
+  });
+
+  it('each role is granted exactly what this table says', async () => {
+    const grants = await rows<{ grantee: string; object: string; privileges: string }>(
+      `select case grantee when 0 then 'PUBLIC' else grantee::regrole::text end as grantee, object,
+              string_agg(privilege_type, ',' order by privilege_type) as privileges
+       from (
+         select relname as object, g.* from pg_class c, aclexplode(relacl) g
+           where relnamespace = 'public'::regnamespace and ${NOT_OF_AN_EXTENSION('c.oid')}
+         union all
+         select relname || '(' || attname || ')', g.* from pg_class c join pg_attribute on attrelid = c.oid, aclexplode(attacl) g
+           where relnamespace = 'public'::regnamespace and ${NOT_OF_AN_EXTENSION('c.oid')}
+         union all
+         select proname || '()', g.* from pg_proc p, aclexplode(proacl) g
+           where pronamespace = 'public'::regnamespace and ${NOT_OF_AN_EXTENSION('p.oid')}
+       ) all_grants
+       where grantee not in ('studently_owner'::regrole, (select oid from pg_roles where rolname = current_user))
+       group by 1, 2 order by 1, 2`,
+    );
+    const byRole: Record<string, Record<string, string>> = { PUBLIC: {}, studently_readonly: {} };
+    for (const { grantee, object, privileges } of grants) (byRole[grantee] ??= {})[object] = privileges;
+    expect(byRole).toEqual(GRANTS);
+    const defaults = await rows('select * from pg_default_acl');
+    expect(defaults).toEqual([]);
+  });
+
+  it('views act with the rights of whoever asks', async () => {
+    const views = await rows<{ relname: string; reloptions: string[] }>(
+      `select relname, reloptions from pg_class c
+       where relkind in ('v', 'm') and relnamespace = 'public'::regnamespace and ${NOT_OF_AN_EXTENSION('c.oid')}`,
+    );
+    expect(views).toEqual([{ relname: 'ai_chats_seed', reloptions: ['security_invoker=true'] }]);
+  });
+
+  it('functions that act as their owner are listed, with a fixed search_path and not for PUBLIC', async () => {
+    const definers = await rows<{ proname: string; proconfig: string[]; open: boolean }>(
+      `select proname, proconfig, has_function_privilege('studently_readonly', p.oid, 'execute')
+                or has_function_privilege('studently_worker', p.oid, 'execute') as open
+       from pg_proc p where prosecdef and pronamespace = 'public'::regnamespace order by 1`,
+    );
+    expect(definers).toEqual(
+      SECURITY_DEFINER.map((proname) => ({ proname, proconfig: ['search_path=pg_catalog, public, pg_temp'], open: false })),
+    );
+  });
+
+  it('ID-8 AI-5 every table with updated_at has the trigger that moves it', async () => {
+    const timed = await rows<{ table: string; triggered: boolean }>(
+      `select attrelid::regclass::text as table, exists (
+           select from pg_trigger where tgrelid = attrelid and tgfoid = 'touch_row'::regproc and tgenabled = 'O'
+             and tgtype & 2 = 2 and tgtype & 16 = 16 and tgtype & 1 = 1 and tgqual is null and tgattr = '') as triggered
+       from pg_attribute where attname = 'updated_at' and attrelid::regclass::text = any($1) order by 1`,
+      [tables],
+    );
+    expect(timed).toEqual(['chats', 'profiles', 'subscriptions', 'users'].map((table) => ({ table, triggered: true })));
+  });
+
+  it('times are kept with time zone, to the millisecond that the API shows', async () => {
+    const others = await rows(
+      `select table_name, column_name, data_type, datetime_precision from information_schema.columns
+       where table_schema = 'public' and table_name = any($1) and data_type like 'time%'
+         and (data_type <> 'timestamp with time zone' or datetime_precision <> 3)`,
+      [tables],
+    );
+    expect(others).toEqual([]);
+  });
+});
