@@ -35,7 +35,7 @@ export function addHooks(fastify: FastifyInstance, { duration, access, isDrainin
   });
 
   fastify.addHook('onRequest', (request, reply, done) => {
-    void reply.header('x-request-id', request.id);
+    void reply.headers({ 'x-request-id': request.id, 'cache-control': 'private, no-cache' });
     if (isDraining()) void reply.header('connection', 'close');
     done();
   });

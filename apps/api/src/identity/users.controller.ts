@@ -2,7 +2,16 @@ import { createHash, randomUUID } from 'node:crypto';
 import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Put, Query } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
-import { ChangePassword, ChangeRole, ChangeUser, DeleteUser, GetUser, ListUsers, RegisterUser } from '@studently/identity';
+import {
+  ChangePassword,
+  ChangeRole,
+  ChangeUser,
+  DeleteUser,
+  GetUser,
+  ListUsers,
+  RegisterUser,
+  type LoginOrigin,
+} from '@studently/identity';
 import type { Actor, Learner } from '@studently/platform';
 import type { z } from 'zod';
 import { Answers, Fresh, Idempotent, Versioned } from '../http/openapi';
@@ -24,10 +33,10 @@ export class UsersController {
   @Idempotent()
   @Answers(201, UserAnswer)
   register(
-    @Caller() caller: Pick<Actor, 'requestId' | 'idempotency'>,
+    @Caller() { origin, ...caller }: Pick<Actor, 'requestId' | 'idempotency'> & { origin: LoginOrigin },
     @Body({ schema: RegistrationBody }) body: z.infer<typeof RegistrationBody>,
   ) {
-    const id = body.id ?? newUserId(caller, body.email);
+    const id = body.id ?? newUserId(caller, origin);
     return this.commands.execute(new RegisterUser(caller, { ...body, id }));
   }
 
@@ -99,9 +108,9 @@ export class UsersController {
   }
 }
 
-/** The same request with the same Idempotency-Key is about the same user, although nobody is logged in yet. */
-function newUserId({ idempotency }: Pick<Actor, 'idempotency'>, email: string): string {
+/** The same Idempotency-Key from the same place is about the same user, although nobody is logged in yet. */
+function newUserId({ idempotency }: Pick<Actor, 'idempotency'>, { ip }: LoginOrigin): string {
   if (!idempotency) return randomUUID();
-  const hex = createHash('sha256').update(`${idempotency.key}\n${email}`).digest('hex');
+  const hex = createHash('sha256').update(`${idempotency.key}\n${ip}`).digest('hex');
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
