@@ -30,8 +30,8 @@ export class ApiProcess {
         output.push(chunk.toString());
         if (chunk.includes('data platform is ready')) resolve();
       };
-      child.stdout!.on('data', listen);
-      child.stderr!.on('data', listen);
+      child.stdout.on('data', listen);
+      child.stderr.on('data', listen);
     });
     const api = new ApiProcess(`http://127.0.0.1:${port}`, environment, child, output, exited);
     const early = await Promise.race([ready, exited.then((code) => code ?? -1)]);

@@ -27,11 +27,11 @@ export interface ReadModel<Params, T> {
 
 export interface Forgetting {
   readonly type: EventType<DomainEvent>;
-  tags(event: EventPayload): string[];
+  tags(this: void, event: EventPayload): string[];
 }
 
 export function forgottenBy<E extends DomainEvent>(type: EventType<E>, tags: (event: EventPayload<E>) => string[]): Forgetting {
-  return { type, tags: tags as unknown as Forgetting['tags'] };
+  return { type, tags };
 }
 
 export function viewFrom<T>([row]: ViewRow[]): View<T> | undefined {

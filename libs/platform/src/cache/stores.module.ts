@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Global, Injectable, Logger, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { CACHE_MANAGER, CacheModule } from '@nestjs/cache-manager';
-import { KeyvAdapter, type Cache, type CacheManagerStore } from 'cache-manager';
+import { KeyvAdapter, type Cache } from 'cache-manager';
 import { redisInsStore, type RedisStore as RedisYetStore } from 'cache-manager-redis-yet';
 import { KeyvCacheableMemory } from '@cacheable/memory';
 import { Keyv } from 'keyv';
@@ -62,7 +62,8 @@ export class RedisConnections implements OnApplicationShutdown {
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await Promise.allSettled([...this.byUrl.values()].map((client) => (client.isOpen ? client.disconnect() : undefined)));
+    const open = [...this.byUrl.values()].filter((client) => client.isOpen);
+    await Promise.allSettled(open.map((client) => client.disconnect()));
   }
 }
 
@@ -103,8 +104,8 @@ export class StoresModule {}
 const redisStores = new WeakMap<Keyv, RedisYetStore>();
 
 function redisKeyv(client: RedisClientType): Keyv {
-  const store = redisInsStore(client as never);
-  const keyv = new Keyv({ store: new KeyvAdapter(store as unknown as CacheManagerStore), useKeyPrefix: false });
+  const store = redisInsStore(client);
+  const keyv = new Keyv({ store: new KeyvAdapter(store), useKeyPrefix: false });
   redisStores.set(keyv, store);
   return keyv;
 }
@@ -115,5 +116,5 @@ function memoryKeyv(): Keyv {
 
 function storeOf(cache: Cache): KeyValueStore {
   const redis = redisStores.get(cache.stores[0]!);
-  return redis ? new RedisStore(redis.client as unknown as RedisClientType) : new MemoryStore(cache);
+  return redis ? new RedisStore(redis.client) : new MemoryStore(cache);
 }

@@ -19,8 +19,8 @@ export class BusMetrics implements OnModuleInit {
   ) {}
 
   onModuleInit(): void {
-    this.measure(this.commands as Bus, 'command');
-    this.measure(this.queries as Bus, 'query');
+    this.measure(this.commands, 'command');
+    this.measure(this.queries, 'query');
   }
 
   private measure(bus: Bus, kind: string): void {

@@ -11,7 +11,7 @@ export class Database {
 
   /** The pool that commands and queries share. */
   async pool(): Promise<Pool> {
-    return this.orm.em.getConnection().getNativeClient() as Promise<Pool>;
+    return this.orm.em.getConnection().getNativeClient();
   }
 
   /**

@@ -1,0 +1,1 @@
+export { User } from '../../../libs/identity/src/domain/user.entity';

@@ -1,0 +1,1 @@
+export { ReviewItem } from '../commands/review-item';

@@ -1,0 +1,1 @@
+export { MikroORM } from '@mikro-orm/postgresql';

@@ -1,0 +1,1 @@
+export { ApiTags } from '@nestjs/swagger';

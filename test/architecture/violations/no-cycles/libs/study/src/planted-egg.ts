@@ -1,0 +1,3 @@
+import { hen } from './planted-hen';
+
+export const egg = () => hen;

@@ -1,0 +1,3 @@
+import { egg } from './planted-egg';
+
+export const hen = () => egg;

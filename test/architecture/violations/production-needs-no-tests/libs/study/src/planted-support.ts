@@ -1,0 +1,1 @@
+export { TestContexts } from '../../../test/support/contexts';

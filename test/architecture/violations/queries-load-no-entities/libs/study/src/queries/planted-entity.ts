@@ -1,0 +1,1 @@
+export { StudyItem } from '../domain/study-item.entity';
