@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import { IdTaken, UnitOfWork, type Learner, type Transaction, type Written } from '@studently/platform';
 import { ChatStarted } from '../ai-interactions.events';
@@ -53,7 +54,10 @@ export class StartChatHandler implements ICommandHandler<StartChat> {
     );
     const same =
       chat.title === wanted.title &&
-      messages.every(({ role, content }, index) => first[index]?.role === role && first[index].content === content);
+      messages.every(
+        ({ role, content, metadata = {} }, index) =>
+          first[index]?.role === role && first[index].content === content && isDeepStrictEqual(first[index].metadata, metadata),
+      );
     if (!same) throw new IdTaken();
   }
 }

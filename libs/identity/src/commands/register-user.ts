@@ -53,8 +53,7 @@ export class RegisterUserHandler implements ICommandHandler<RegisterUser> {
     const profile = await tx.em.findOne(Profile, { user: existing });
     const same =
       normaliseEmail(existing.email) === normaliseEmail(wanted.email) &&
-      profile?.firstName === wanted.profile?.firstName &&
-      profile?.lastName === wanted.profile?.lastName &&
+      (wanted.profile ? profile?.holds(wanted.profile) : !profile) &&
       (await verifyPassword(wanted.password, existing.passwordHash));
     if (!same) throw new IdTaken();
   }

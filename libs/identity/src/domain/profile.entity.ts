@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { defineEntity, p } from '@mikro-orm/core';
 import { mergePatch, type JsonObject } from './merge-patch';
 import { User } from './user.entity';
@@ -41,6 +42,15 @@ export class Profile extends ProfileSchema.class {
     this.firstName = firstName.normalize('NFC');
     this.lastName = lastName.normalize('NFC');
     this.preferences = preferences;
+  }
+
+  /** Whether putting `fields` in place would change nothing. */
+  holds({ firstName, lastName, preferences = {} }: ProfileFields): boolean {
+    return (
+      this.firstName === firstName.normalize('NFC') &&
+      this.lastName === lastName.normalize('NFC') &&
+      isDeepStrictEqual(this.preferences, preferences)
+    );
   }
 
   /** Changes the given fields; `preferences` is a JSON merge patch. */
