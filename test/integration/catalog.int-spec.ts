@@ -39,7 +39,12 @@ const POLICIES: Record<string, Policy[]> = {
     owner('idempotency_keys'),
     self('idempotency_keys'),
   ],
-  outbox: [['outbox_append', 'INSERT', app, null, 'true'], owner('outbox'), ['outbox_relay', 'ALL', worker, 'true', 'true']],
+  outbox: [
+    ['outbox_append', 'INSERT', app, null, 'true'],
+    ['outbox_own', 'SELECT', app, '(xid = pg_current_xact_id())', null],
+    owner('outbox'),
+    ['outbox_relay', 'ALL', worker, 'true', 'true'],
+  ],
   profiles: [admin('profiles'), owner('profiles'), self('profiles')],
   sessions: [
     admin('sessions'),

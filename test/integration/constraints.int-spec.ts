@@ -1,0 +1,267 @@
+import { randomUUID } from 'node:crypto';
+import type { Client, DatabaseError } from 'pg';
+import { createTestDatabase, sql, type TestDatabase } from '../support/database';
+import { withClient } from '../support/servers';
+import { ourTables } from './catalog';
+import { FILLING_ORDER, insertLearner, insertRow, validRow, type Row } from './rows';
+
+const long = (length: number) => 'x'.repeat(length);
+/** An instant, a second after it, and the like. */
+const at = (time: string) => `2026-01-01T${time}Z`;
+
+/** What breaks each CHECK: changes to an otherwise valid row. */
+const CHECKS: Record<string, Row[]> = {
+  audit_events_action_check: [{ action: 'started' }, { action: 'Chat.Started' }, { action: 'chat.started.twice' }],
+  audit_events_actor_role_check: [{ actor_role: 'ROOT' }, { actor_role: 'student' }],
+  chat_messages_metadata_check: [{ metadata: '[]' }, { metadata: '"text"' }, { metadata: 'null' }],
+  chat_messages_parent: [{ parent_seq: 0 }, { parent_seq: 1 }, { parent_seq: 2 }],
+  chat_messages_role_check: [{ role: 'robot' }],
+  chat_messages_seq_check: [{ seq: 0 }, { seq: -1 }],
+  chats_context_has_model: [{ context_model: 'm' }, { context_vector: `[${Array(1536).fill(1).join(',')}]` }],
+  chats_message_count_check: [{ message_count: -1 }],
+  chats_title_check: [{ title: '' }, { title: long(201) }],
+  idempotency_keys_fingerprint_check: [{ fingerprint: '\\xab' }],
+  outbox_attempts_check: [{ attempts: -1 }],
+  outbox_payload_check: [{ payload: '[]' }, { payload: '1' }],
+  outbox_topic_check: [{ topic: 'started' }, { topic: 'chat.' }],
+  profiles_first_name_check: [{ first_name: '' }, { first_name: long(101) }],
+  profiles_last_name_check: [{ last_name: '' }, { last_name: long(101) }],
+  profiles_preferences_check: [{ preferences: '[]' }, { preferences: '"dark"' }, { preferences: 'null' }],
+  sessions_auth_level_check: [{ auth_level: 0 }],
+  sessions_lifetime: [{ created_at: at('12:00:00'), expires_at: at('12:00:00') }],
+  sessions_secret_hash_check: [{ secret_hash: '\\xab' }, { secret_hash: `\\x${'ab'.repeat(33)}` }],
+  subscriptions_external_ref_check: [{ external_ref: '' }, { external_ref: long(256) }],
+  subscriptions_period: [
+    { current_period_end: at('00:00:00'), current_period_start: at('00:00:00') },
+    { current_period_end: at('00:00:00'), current_period_start: at('00:00:01') },
+  ],
+  subscriptions_plan_check: [{ plan: '' }, { plan: long(65) }],
+  subscriptions_status_check: [{ status: 'paid' }],
+  user_emails_email_check: [{ email: 'Ada@example.org' }],
+  users_email_check: [{ email: 'ab' }, { email: long(255) }],
+  users_password_hash_check: [{ password_hash: 'a password in clear' }, { password_hash: '$2b$10$bcrypt' }],
+  users_role_check: [{ role: 'ROOT' }, { role: 'admin' }],
+  users_session_epoch_check: [{ session_epoch: 0 }],
+};
+
+/** What a second row shares with the first to break each key or UNIQUE; everything else differs. */
+const UNIQUES: Record<string, string[]> = {
+  audit_events_pkey: ['id'],
+  chat_messages_dense: ['user_id', 'chat_id', 'seq'],
+  chat_messages_pkey: ['user_id', 'id'],
+  chats_pkey: ['user_id', 'id'],
+  idempotency_keys_pkey: ['user_id', 'id'],
+  outbox_pkey: ['id'],
+  profiles_one_per_user: ['user_id'],
+  profiles_pkey: ['user_id', 'id'],
+  sessions_pkey: ['user_id', 'id'],
+  subscriptions_one_per_user: ['user_id'],
+  subscriptions_pkey: ['user_id', 'id'],
+  user_emails_one_per_user: ['user_id'],
+  user_emails_pkey: ['email'],
+  users_pkey: ['id'],
+};
+
+/** Which reference goes nowhere to break each foreign key. */
+const FOREIGN_KEYS: Record<string, string> = {
+  chat_messages_chat: 'chat_id',
+  chats_user_id_fkey: 'user_id',
+  idempotency_keys_user_id_fkey: 'user_id',
+  profiles_user_id_fkey: 'user_id',
+  sessions_user_id_fkey: 'user_id',
+  subscriptions_user_id_fkey: 'user_id',
+  user_emails_user_id_fkey: 'user_id',
+};
+
+/** The table of a constraint, whose name it begins with. */
+const tableOf = (constraint: string) => FILLING_ORDER.find((table) => constraint.startsWith(`${table}_`))!;
+
+describe('Constraints', () => {
+  let database: TestDatabase;
+  let userId: string;
+  const rows = <R extends object>(text: string, values: unknown[] = []) => sql<R>(database.adminUrl, text, values);
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    userId = await withClient(database.adminUrl, (client) => insertLearner(client, ['users']));
+  });
+  afterAll(() => database.drop());
+
+  /** Inserts the row, with the learner's parents in place, and takes everything back. @returns how PostgreSQL refused it */
+  async function refusal(table: string, row: Row, before: (client: Client) => Promise<void> = async () => {}) {
+    return withClient(database.adminUrl, async (client) => {
+      await client.query('begin');
+      await client.query('set constraints all immediate');
+      if (table === 'chat_messages') await insertRow(client, 'chats', validRow('chats', userId));
+      await before(client);
+      try {
+        await insertRow(client, table, row);
+        return 'accepted';
+      } catch (error) {
+        const { code, constraint, column } = error as DatabaseError;
+        return [code, constraint ?? column];
+      }
+    });
+  }
+  const learnersRow = (table: string) => (table === 'users' ? validRow(table, randomUUID()) : validRow(table, userId));
+
+  it('TU-3 each has a case here: the list comes from the catalog', async () => {
+    const found = await rows<{ conname: string; contype: string }>(
+      `select conname, contype from pg_constraint where conrelid::regclass::text = any($1) order by conname`,
+      [await ourTables(database.adminUrl)],
+    );
+    const named = (...types: string[]) => found.filter((row) => types.includes(row.contype)).map((row) => row.conname);
+    expect(named('c')).toEqual(Object.keys(CHECKS));
+    expect(named('p', 'u')).toEqual(Object.keys(UNIQUES));
+    expect(named('f')).toEqual(Object.keys(FOREIGN_KEYS));
+    expect(found.filter((row) => !'cpuf'.includes(row.contype))).toEqual([]); // no other kind
+    const uniqueIndexes = await rows(
+      `select indexrelid::regclass::text from pg_index where indisunique and indrelid::regclass::text = any($1)
+         and not exists (select from pg_constraint where conindid = indexrelid)`,
+      [await ourTables(database.adminUrl)],
+    );
+    expect(uniqueIndexes).toEqual([]); // each unique index is a constraint
+  });
+
+  it.each(FILLING_ORDER)('TU-1 a valid row of %s is accepted', async (table) => {
+    expect(await refusal(table, learnersRow(table))).toBe('accepted');
+  });
+
+  it.each(Object.entries(CHECKS).flatMap(([constraint, bad]) => bad.map((change) => ({ constraint, change }))))(
+    'TU-3 $constraint refuses $change',
+    async ({ constraint, change }) => {
+      const table = tableOf(constraint);
+      expect(await refusal(table, { ...learnersRow(table), ...change })).toEqual(['23514', constraint]);
+    },
+  );
+
+  it.each(Object.entries(UNIQUES))('TU-3 %s refuses a second row with the same %j', async (constraint, shared) => {
+    const table = tableOf(constraint);
+    const first = { id: randomUUID(), ...learnersRow(table) };
+    if (['audit_events', 'outbox'].includes(table)) first.id = '1';
+    if (table === 'user_emails') delete (first as Row)['id'];
+    const second: Row = {
+      ...first,
+      ...('seq' in first && { seq: 2 }),
+      ...('email' in first && { email: 'other@example.org' }),
+    };
+    if (!shared.includes('id') && 'id' in second) second['id'] = randomUUID();
+    const other = await withClient(database.adminUrl, (client) => insertLearner(client, ['users']));
+    if (!shared.includes('user_id') && 'user_id' in second) second['user_id'] = other;
+    for (const column of shared) second[column] = (first as Row)[column];
+    expect(await refusal(table, second, (client) => insertRow(client, table, first))).toEqual(['23505', constraint]);
+  });
+
+  it.each(Object.entries(FOREIGN_KEYS))('TU-3 TI-1 %s refuses a reference to nothing', async (constraint, column) => {
+    const table = tableOf(constraint);
+    expect(await refusal(table, { ...learnersRow(table), [column]: randomUUID() })).toEqual(['23503', constraint]);
+  });
+
+  it('TU-3 every NOT NULL column refuses NULL', async () => {
+    const columns = await rows<{ table: string; column: string }>(
+      `select attrelid::regclass::text as table, attname as column from pg_attribute
+       where attrelid::regclass::text = any($1) and attnum > 0 and attnotnull order by 1, attnum`,
+      [await ourTables(database.adminUrl)],
+    );
+    expect(columns.length).toBeGreaterThan(60);
+    for (const { table, column } of columns) {
+      const refused = await refusal(table, { ...learnersRow(table), [column]: null });
+      expect([table, refused]).toEqual([table, ['23502', column]]);
+    }
+  });
+
+  it.each([1535, 1537])('a vector of %i dimensions is refused', async (dimensions) => {
+    const vector = `[${Array(dimensions).fill(1).join(',')}]`;
+    const row = { ...learnersRow('chats'), context_vector: vector, context_model: 'm' };
+    expect(await refusal('chats', row)).toEqual(['22000', undefined]);
+  });
+
+  it.each([
+    ['just enough', { title: 'x' }],
+    ['just not too much', { title: '🌱'.repeat(200) }],
+  ])('AI-2 a title that is %s is accepted, counted in characters', async (_, change) => {
+    expect(await refusal('chats', { ...learnersRow('chats'), ...change })).toBe('accepted');
+  });
+
+  describe('of time and version, for raw SQL too', () => {
+    const TOUCHED = { users: 'id', profiles: 'user_id', subscriptions: 'user_id', chats: 'user_id' };
+    const OLD = '2020-01-01T00:00:00.000Z';
+    let learner: string;
+    beforeAll(async () => {
+      learner = await withClient(database.adminUrl, (client) => insertLearner(client, Object.keys(TOUCHED)));
+      for (const table of Object.keys(TOUCHED)) {
+        await rows(`alter table ${table} disable trigger user; update ${table} set created_at = '${OLD}', updated_at = '${OLD}';
+                    alter table ${table} enable trigger user`);
+      }
+    });
+
+    it.each(Object.entries(TOUCHED))('ID-7 AI-5 created_at of %s never changes', async (table, key) => {
+      await expect(rows(`update ${table} set created_at = now() where ${key} = $1`, [learner])).rejects.toMatchObject({
+        code: '23000',
+      });
+    });
+
+    it.each(Object.entries(TOUCHED))(
+      'ID-8 AI-5 updated_at and version of %s move, whatever the update says',
+      async (table, key) => {
+        type Touched = { created_at: Date; updated_at: Date; version: number };
+        const [before] = await rows<Touched>(`select created_at, updated_at, version from ${table} where ${key} = $1`, [
+          learner,
+        ]);
+        const [after] = await rows<Touched>(
+          `update ${table} set ${key} = ${key}, updated_at = '1999-01-01', version = 77 where ${key} = $1
+         returning created_at, updated_at, version`,
+          [learner],
+        );
+        expect(after!.created_at.toISOString()).toBe(OLD);
+        expect(Date.now() - after!.updated_at.getTime()).toBeLessThan(60_000);
+        expect(after!.version).toBe(before!.version + 1);
+      },
+    );
+
+    it("a change of the profile or subscription moves the user's version", async () => {
+      const version = async () =>
+        (await rows<{ version: number }>('select version from users where id = $1', [learner]))[0]!.version;
+      let last = await version();
+      for (const change of [
+        `update profiles set first_name = 'Grace' where user_id = $1`,
+        `update subscriptions set plan = 'pro' where user_id = $1`,
+        `delete from profiles where user_id = $1`,
+        `insert into profiles (user_id, first_name, last_name) values ($1, 'Ada', 'Lovelace')`,
+      ]) {
+        await rows(change, [learner]);
+        expect(await version()).toBe(++last);
+      }
+    });
+
+    it('ID-7 created_at is now() by default', async () => {
+      const id = randomUUID();
+      const [user] = await rows<{ age: number }>(
+        `insert into users (id, email, password_hash) values ($1, $2, '$argon2id$x')
+         returning extract(epoch from clock_timestamp() - created_at)::float8 as age`,
+        [id, `${id}@example.org`],
+      );
+      expect(Math.abs(user!.age)).toBeLessThan(5);
+    });
+  });
+
+  describe('of roles', () => {
+    const asApp = (text: string, id: string, actorRole?: string) =>
+      sql<{ role: string }>(database.adminUrl, text, [id], { role: 'studently_app', userId: id, actorRole });
+    const REGISTER = (role: string) =>
+      `insert into users (id, email, password_hash, role) values ($1::uuid, $1::uuid || '@example.org', '$argon2id$x', ${role}) returning role`;
+
+    it('ID-4 a user is a STUDENT by default', async () => {
+      const id = randomUUID();
+      await rows(`insert into users (id, email, password_hash) values ($1::uuid, $1::uuid || '@x.io', '$argon2id$x')`, [id]);
+      expect(await rows('select role from users where id = $1', [id])).toEqual([{ role: 'STUDENT' }]);
+    });
+
+    it.each(['TEACHER', 'ADMIN', 'OPS', 'DPO'])('nobody registers as %s, and no user becomes one alone', async (role) => {
+      await expect(asApp(REGISTER(`'${role}'`), randomUUID())).rejects.toMatchObject({ code: '42501' });
+      const id = randomUUID();
+      expect(await asApp(REGISTER('default'), id)).toEqual([{ role: 'STUDENT' }]);
+      await expect(asApp(`update users set role = '${role}' where id = $1`, id)).rejects.toMatchObject({ code: '42501' });
+      expect(await asApp(`update users set role = '${role}' where id = $1 returning role`, id, 'ADMIN')).toEqual([{ role }]);
+    });
+  });
+});

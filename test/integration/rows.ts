@@ -1,0 +1,77 @@
+import { randomUUID } from 'node:crypto';
+import type { Client } from 'pg';
+
+export type Row = Record<string, unknown>;
+
+const HASH = `\\x${'ab'.repeat(32)}`;
+/** Every row of a learner belongs to the same chat. */
+const chatOf = (userId: string) => `${userId.slice(0, -4)}c4a7`;
+
+/** A valid row of each table for one learner; parents before children. */
+const ROWS: Record<string, (userId: string) => Row> = {
+  users: (id) => ({ id, email: `${id}@example.org`, password_hash: '$argon2id$not-a-real-one' }),
+  user_emails: (user_id) => ({ user_id, email: `${user_id}@example.org` }),
+  profiles: (user_id) => ({
+    user_id,
+    id: randomUUID(),
+    first_name: 'Ada',
+    last_name: 'Lovelace',
+    preferences: '{"theme":"dark"}',
+  }),
+  subscriptions: (user_id) => ({
+    user_id,
+    id: randomUUID(),
+    plan: 'basic',
+    status: 'active',
+    current_period_start: '2026-01-01T00:00:00Z',
+    current_period_end: '2026-02-01T00:00:00Z',
+    external_ref: 'x',
+  }),
+  sessions: (user_id) => ({
+    user_id,
+    id: randomUUID(),
+    secret_hash: HASH,
+    epoch: 1,
+    ip_hash: 'x',
+    user_agent_hash: 'x',
+    expires_at: '2999-01-01T00:00:00Z',
+  }),
+  idempotency_keys: (user_id) => ({ user_id, id: randomUUID(), fingerprint: HASH, answer: '{}', read_token: 'x' }),
+  chats: (user_id) => ({ user_id, id: chatOf(user_id), title: 'Photosynthesis', message_count: 1 }),
+  chat_messages: (user_id) => ({
+    user_id,
+    id: randomUUID(),
+    chat_id: chatOf(user_id),
+    seq: 1,
+    role: 'user',
+    content: 'What is chlorophyll?',
+  }),
+  audit_events: (learner_id) => ({ learner_id, actor_role: 'STUDENT', action: 'chat.started' }),
+  outbox: (learner_id) => ({ learner_id, topic: 'chat.started', payload: '{}' }),
+};
+
+/** Tables in an order in which they can be filled. */
+export const FILLING_ORDER = Object.keys(ROWS);
+
+/** @throws if nobody has said yet what a valid row of the table is */
+export function validRow(table: string, userId: string): Row {
+  const row = ROWS[table];
+  if (!row) throw new Error(`test/integration/rows.ts has no row for ${table} yet: add one.`);
+  return row(userId);
+}
+
+export async function insertRow(client: Client, table: string, row: Row): Promise<void> {
+  const columns = Object.keys(row);
+  const places = columns.map((_, index) => `$${index + 1}`);
+  await client.query(
+    `insert into ${table} (${columns.join(', ')}) overriding system value values (${places.join(', ')})`,
+    Object.values(row),
+  );
+}
+
+/** One row in each of the tables, all of one learner. @returns the learner's id */
+export async function insertLearner(client: Client, tables: readonly string[]): Promise<string> {
+  const userId = randomUUID();
+  for (const table of FILLING_ORDER) if (tables.includes(table)) await insertRow(client, table, validRow(table, userId));
+  return userId;
+}
