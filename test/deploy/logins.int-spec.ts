@@ -63,7 +63,7 @@ describe('the logins of a served database', () => {
                 exists (select from pg_class where relowner = r.oid) as owns
          from pg_roles r where rolname = current_user`,
       );
-      expect(Object.values(rows[0]!)).toEqual([false, false, false, false, false, false]);
+      expect(Object.values(rows[0])).toEqual([false, false, false, false, false, false]);
       await expect(client.query('select * from users')).rejects.toMatchObject({ code: '42501' });
     });
   });
