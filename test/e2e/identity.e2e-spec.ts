@@ -58,6 +58,12 @@ describe.each(waysToRun)('identity, $name', (way) => {
       );
     });
 
+    it('with the same id and body at the same moment is once, too', async () => {
+      const body = { id: randomUUID(), email: newEmail(), password: newPassword() };
+      const answers = await Promise.all([1, 2, 3].map(() => run.http.post('/v1/users', body)));
+      expect(statuses(answers)).toEqual([200, 200, 201]);
+    });
+
     it('of the same name written in another Unicode form is the same registration', async () => {
       const body = (firstName: string) => ({ ...fixed, profile: { firstName, lastName: 'Curie' } });
       const fixed = { id: randomUUID(), email: newEmail(), password: newPassword() };

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { isRetryable, translateDatabaseError } from '../errors/database-errors';
+import { IdTaken } from '../errors/domain-error';
 import type { DomainEvent } from '../events/domain-event';
 import { EventConsumers } from '../events/event-consumers';
 import { OutboxRelay } from '../events/outbox-relay';
@@ -44,8 +45,9 @@ export class UnitOfWork {
   ) {}
 
   /**
-   * Runs `work` as `actor`, flushes and commits. After a serialization failure or a deadlock `work` runs
-   * again from the start (5 times at most), so it must have no effect outside the transaction.
+   * Runs `work` as `actor`, flushes and commits. After a serialization failure or a deadlock, or when
+   * somebody else has taken the id meanwhile, `work` runs again from the start (5 times at most), so it must
+   * have no effect outside the transaction.
    * @throws DomainError what `work` throws, or what a violated constraint means
    */
   async run<T = void>(actor: Actor, work: (tx: Transaction) => Promise<View<T> | void>): Promise<Written<T>> {
@@ -53,7 +55,11 @@ export class UnitOfWork {
       try {
         return await this.attempt(actor, work);
       } catch (error) {
-        if (attempt === ATTEMPTS || !isRetryable(error)) throw translateDatabaseError(error);
+        const meaning = translateDatabaseError(error);
+        // A constraint says that the id is taken: another command was faster. Whoever runs again finds what that one has
+        // made, and whether it is the same.
+        const overtaken = meaning instanceof IdTaken && meaning !== error;
+        if (attempt === ATTEMPTS || !(isRetryable(error) || overtaken)) throw meaning;
         await sleep(Math.random() * 10 * 2 ** attempt);
       }
     }
