@@ -1,6 +1,7 @@
 import type { Options } from '@mikro-orm/core';
 import { Migrator } from '@mikro-orm/migrations';
 import { PostgreSqlDriver } from '@mikro-orm/postgresql';
+import { Client, type Pool, type PoolClient } from 'pg';
 
 /** Where the database is. An embedded one is PGlite: one backend behind a Unix socket. */
 export interface DatabaseTarget {
@@ -44,7 +45,7 @@ export function ormOptions(target: DatabaseTarget, poolSize: number, patient = f
   return {
     driver: PostgreSqlDriver,
     dbName,
-    driverOptions: connectionOptions(target, poolSize, patient),
+    driverOptions: { ...connectionOptions(target, poolSize, patient), onPoolCreated: closeWhatIsNotGivenBack },
     extensions: [Migrator],
     // Values of failed statements may be personal data: nothing of them may reach a log.
     logger: () => undefined,
@@ -52,4 +53,24 @@ export function ormOptions(target: DatabaseTarget, poolSize: number, patient = f
     forceUtcTimezone: true,
     ensureDatabase: false,
   };
+}
+
+/**
+ * Kysely never gives back a connection whose BEGIN or ROLLBACK has failed: a few lost connections would use
+ * up the pool for good. Such a connection is closed instead, and its place is free.
+ */
+function closeWhatIsNotGivenBack(pool: Pool): void {
+  pool.on('connect', (connection: PoolClient) => {
+    const query = (...args: unknown[]): unknown => Reflect.apply(Client.prototype.query, connection, args);
+    const queryOrClose = async (...args: unknown[]): Promise<unknown> => {
+      try {
+        return await query(...args);
+      } catch (error) {
+        connection.release(error as Error);
+        throw error;
+      }
+    };
+    connection.query = (...args: unknown[]) =>
+      (args[0] === 'begin' || args[0] === 'rollback' ? queryOrClose : query)(...args) as never;
+  });
 }
