@@ -39,6 +39,8 @@ async function main(): Promise<void> {
     ending = true;
     app.get(Health).drain(); // readiness is 503 from now on; what is under way, and what still comes, is answered
     await sleep(settings.DRAIN_SECONDS * 1000);
+    // Connections that are answered only now would be waited for until their keep-alive ends.
+    setInterval(() => app.getHttpServer().closeIdleConnections(), 50).unref();
     await app.close();
     await stop?.();
     process.exit(0);

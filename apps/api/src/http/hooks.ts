@@ -36,8 +36,12 @@ export function addHooks(fastify: FastifyInstance, { duration, access, isDrainin
 
   fastify.addHook('onRequest', (request, reply, done) => {
     void reply.headers({ 'x-request-id': request.id, 'cache-control': 'private, no-cache' });
-    if (isDraining()) void reply.header('connection', 'close');
     done();
+  });
+
+  fastify.addHook('onSend', (_request, reply, payload, done) => {
+    if (isDraining()) void reply.header('connection', 'close');
+    done(null, payload);
   });
 
   fastify.addHook('preSerialization', (request, reply, payload, done) => {

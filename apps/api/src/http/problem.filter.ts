@@ -50,6 +50,7 @@ export class ProblemFilter implements ExceptionFilter {
     void reply
       .code(answer.status)
       .header('content-type', 'application/problem+json; charset=utf-8')
+      .header('x-request-id', request.id) // an address that cannot be read never came to the hooks
       .send(
         JSON.stringify({
           type: 'about:blank',
