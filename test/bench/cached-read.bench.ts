@@ -1,0 +1,94 @@
+import { join } from 'node:path';
+import { createClient } from 'redis4';
+import { HttpClient, newLearner } from '../support/http';
+import type { BareRoute } from './bare-fastify';
+import type { BenchContext } from './harness/context';
+import { conversation } from './harness/conversation';
+import { interleave } from './harness/interleave';
+import { startLoad, type LoadRequest } from './harness/load';
+import { startApi, startServers } from './harness/platform';
+import { Helper } from './harness/processes';
+import { number } from './harness/table';
+import { atLeast, atMost, type Measured } from './harness/workload';
+
+const CONNECTIONS = 32;
+const MESSAGES = 50;
+
+export const name = 'cached-read';
+export const goal = `≥ 0.85× a bare Fastify that does the same Redis operations, p99 ≤ 5 ms at ${CONNECTIONS} connections`;
+
+/** A chat with 50 messages, read with a session while it is cached. */
+export async function run(context: BenchContext): Promise<Measured> {
+  const { redis, settings } = await startServers(context);
+  const api = await startApi(context, settings);
+  const learner = await newLearner(new HttpClient(api.url));
+  const chat = await learner.http.post('/v1/chats', { title: 'Homework', messages: conversation(MESSAGES) });
+  const path = `/v1/chats/${chat.body.id}`;
+  const expected = await learner.http.get(path);
+
+  const bare = await context.use(
+    () => Helper.start(join(__dirname, 'bare-fastify.ts')),
+    (helper) => helper.stop(),
+  );
+  const port = await bare.ask<number>(await routeOf(redis.url));
+  const bareUrl = `http://127.0.0.1:${port}`;
+  const limitAnswer = await new HttpClient(bareUrl).get(path);
+  for (const header of ['etag', 'content-type']) {
+    if (limitAnswer.headers.get(header) !== expected.headers.get(header))
+      throw new Error(`The two servers differ in ${header}`);
+  }
+  if (limitAnswer.text !== expected.text || expected.body.messages.length !== MESSAGES)
+    throw new Error('The two servers differ');
+
+  const put = await startLoad(context);
+  const requests: LoadRequest[] = [{ method: 'GET', path, headers: { authorization: `Bearer ${learner.token}` } }];
+  const load = (url: string, seconds: number) => ({ url, connections: CONNECTIONS, seconds, requests });
+  const { platform, limit } = await interleave(context, {
+    platform: (seconds) => put(api.pid, load(api.url, seconds)),
+    limit: (seconds) => put(bare.pid, load(bareUrl, seconds)),
+  });
+  return {
+    checks: [
+      atLeast('throughput', platform.perSecond, limit.perSecond, 'requests/s', 0.85),
+      atMost('p99', platform.p99, 'ms', 5, limit.p99),
+    ],
+    cpuMicros: platform.cpuMicros,
+    details: {
+      limitCpuMicros: limit.cpuMicros,
+      p50: platform.p50,
+      p99: platform.p99,
+      limitP50: limit.p50,
+      limitP99: limit.p99,
+      bytes: Buffer.byteLength(expected.text),
+      serverCpu: platform.serverCpu,
+      limitServerCpu: limit.serverCpu,
+      clientCpu: platform.clientCpu,
+      limitClientCpu: limit.clientCpu,
+    },
+    notes: [
+      `CPU of the server process for a request: ${number(platform.cpuMicros)} µs, of the limit ${number(limit.cpuMicros)} µs`,
+      `it keeps ${number(platform.serverCpu)} of a core busy (limit ${number(limit.serverCpu)}), the client ${number(platform.clientCpu)} ` +
+        `(limit ${number(limit.clientCpu)})`,
+    ],
+  };
+}
+
+/** The keys that the API itself has just used: there is one session, one generation and one view. */
+async function routeOf(redisUrl: string): Promise<BareRoute> {
+  const client = createClient({ url: redisUrl });
+  await client.connect();
+  const keys = await client.keys('*');
+  await client.disconnect();
+  const one = (what: string, matches: (key: string) => boolean) => {
+    const found = keys.filter(matches);
+    if (found.length !== 1) throw new Error(`Expected one ${what} in Redis, found ${found.length}`);
+    return found[0]!;
+  };
+  const isGeneration = (key: string) => key.includes(':generation:');
+  const isView = (key: string) => /:chat:/.test(key) && !isGeneration(key);
+  return {
+    redisUrl,
+    session: one('session', (key) => key.startsWith('session:')),
+    view: [one('generation', (key) => isGeneration(key) && key.includes('chat:')), one('view', isView)],
+  };
+}

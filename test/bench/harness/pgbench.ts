@@ -1,0 +1,54 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { BenchContext } from './context';
+import { percentile } from './interleave';
+import { Program } from './processes';
+
+const PGBENCH = '/usr/lib/postgresql/15/bin/pgbench';
+
+export interface Script {
+  name: string;
+  text: string;
+}
+
+export interface PgbenchRun {
+  url: string;
+  clients: number;
+  seconds: number;
+  /** Taken at random, all alike. */
+  scripts: Script[];
+}
+
+export interface PgbenchFigures extends Record<string, number> {
+  perSecond: number;
+  /** Latencies in ms. */
+  p50: number;
+  p99: number;
+}
+
+/** Puts a load on PostgreSQL: prepared statements, a connection for each client. @throws if a transaction failed */
+export async function pgbench(context: BenchContext, { url, clients, seconds, scripts }: PgbenchRun): Promise<PgbenchFigures> {
+  const folder = mkdtempSync(join(context.folder, 'pgbench-'));
+  const files = scripts.map(({ name, text }) => {
+    const file = join(folder, `${name}.sql`);
+    writeFileSync(file, text);
+    return `--file=${file}`;
+  });
+  const options = ['--no-vacuum', '--protocol=prepared', `--client=${clients}`, '--jobs=1', `--time=${seconds}`];
+  const log = ['--log', `--log-prefix=${join(folder, 'log')}`];
+  const program = await context.use(
+    async () => new Program(PGBENCH, [...options, ...log, ...files, url]),
+    (started) => started.stop(),
+  );
+  const output = await program.output;
+  const perSecond = Number(/^tps = ([\d.]+)/m.exec(output)?.[1]);
+  const failed = /number of failed transactions: (\d+)/.exec(output)?.[1];
+  if (!(perSecond > 0) || failed !== '0') throw new Error(`pgbench did not do it:\n${output}`);
+  const logs = readdirSync(folder).filter((name) => name.startsWith('log.'));
+  const micros = logs
+    .flatMap((name) => readFileSync(join(folder, name), 'utf8').trimEnd().split('\n'))
+    .map((line) => Number(line.split(' ')[2]));
+  const sorted = Float64Array.from(micros).sort();
+  rmSync(folder, { recursive: true });
+  return { perSecond, p50: percentile(sorted, 50) / 1000, p99: percentile(sorted, 99) / 1000 };
+}

@@ -1,0 +1,127 @@
+import { number } from './table';
+import type { Saved } from './workload';
+
+const INK = '#1f2937';
+const QUIET = '#6b7280';
+const LINES = '#e5e7eb';
+const MET = '#2f7d5b';
+const MISSED = '#c2571a';
+const LIMIT = '#9ca3af';
+
+const WIDTH = 760;
+const LEFT = 200;
+const RIGHT = 620;
+const ROW = 30;
+
+const escaped = (value: string) => value.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+
+interface TextStyle {
+  size?: number;
+  color?: string;
+  anchor?: 'start' | 'end' | 'middle';
+  bold?: boolean;
+}
+
+function text(x: number, y: number, value: string, { size = 13, color = INK, anchor = 'start', bold }: TextStyle = {}) {
+  const weight = bold ? ' font-weight="600"' : '';
+  return `<text x="${x}" y="${y}" font-size="${size}" fill="${color}" text-anchor="${anchor}"${weight}>${escaped(value)}</text>`;
+}
+
+interface Bar {
+  label: string;
+  value: number;
+  shown: string;
+  /** Where the goal's line stands. */
+  goal?: number;
+  color: string;
+}
+
+/** A panel of horizontal bars from zero. @returns the drawing and where it ends */
+function panel(top: number, title: string, subtitle: string, bars: Bar[]): [svg: string, bottom: number] {
+  const most = 1.08 * Math.max(...bars.flatMap(({ value, goal = 0 }) => [value, goal]));
+  const x = (value: number) => LEFT + (value / most) * (RIGHT - LEFT);
+  const parts = [text(24, top, title, { size: 15, bold: true }), text(24, top + 19, subtitle, { size: 12, color: QUIET })];
+  bars.forEach(({ label, value, shown, goal, color }, index) => {
+    const y = top + 34 + index * ROW;
+    const length = Math.max(1, x(value) - LEFT).toFixed(1);
+    parts.push(
+      text(LEFT - 10, y + 16, label, { anchor: 'end' }),
+      `<rect x="${LEFT}" y="${y + 2}" width="${(RIGHT - LEFT).toFixed(1)}" height="20" rx="3" fill="${LINES}" opacity="0.45"/>`,
+      `<rect x="${LEFT}" y="${y + 2}" width="${length}" height="20" rx="3" fill="${color}"/>`,
+      text(RIGHT + 12, y + 16, shown, { bold: true }),
+    );
+    if (goal !== undefined) {
+      const at = x(goal).toFixed(1);
+      parts.push(
+        `<line x1="${at}" x2="${at}" y1="${y - 2}" y2="${y + 26}" stroke="${INK}" stroke-width="2" stroke-dasharray="3 2"/>`,
+      );
+    }
+  });
+  return [parts.join('\n'), top + 34 + bars.length * ROW + 30];
+}
+
+const goalOf = (goal: string) => Number(/[\d.]+/.exec(goal)?.[0]);
+const colorOf = (met: boolean) => (met ? MET : MISSED);
+
+const ratioBars = (results: Saved[]): Bar[] =>
+  results.flatMap(({ workload, checks }) =>
+    checks
+      .filter((check) => check.ratio !== undefined)
+      .map(({ ratio = 0, goal, met }) => ({
+        label: workload,
+        value: ratio,
+        shown: `${ratio.toFixed(2)}×`,
+        goal: goalOf(goal),
+        color: colorOf(met),
+      })),
+  );
+
+function latencyBars(results: Saved[]): Bar[] {
+  const bar = (label: string, value: number, color: string) => ({ label, value, shown: `${number(value)} ms`, color });
+  return results.flatMap(({ workload, details: { p50, p99, limitP50, limitP99 } }) =>
+    p50 === undefined || p99 === undefined || limitP50 === undefined || limitP99 === undefined
+      ? []
+      : [
+          bar(`${workload} p50`, p50, MET),
+          bar('limit p50', limitP50, LIMIT),
+          bar(`${workload} p99`, p99, MET),
+          bar('limit p99', limitP99, LIMIT),
+        ],
+  );
+}
+
+const startBars = (results: Saved[]): Bar[] =>
+  results
+    .filter(({ workload }) => workload === 'start')
+    .flatMap(({ checks }) =>
+      checks.map(({ name, value, goal, met }) => ({
+        label: name,
+        value,
+        shown: `${value.toFixed(2)} s`,
+        goal: goalOf(goal),
+        color: colorOf(met),
+      })),
+    );
+
+/** The report's picture: throughput against its limit, latencies, times to start. */
+export function plotOf(results: Saved[]): string {
+  const panels: [title: string, subtitle: string, bars: Bar[]][] = [
+    ['Throughput as a part of its limit', 'Dashed: the goal. Green: met, orange: missed.', ratioBars(results)],
+    ['Latency', 'Percentiles under that load, platform and limit.', latencyBars(results)],
+    ['Time to ready', 'Dashed: the longest that is allowed.', startBars(results)],
+  ];
+  let top = 40;
+  const drawn: string[] = [];
+  for (const [title, subtitle, bars] of panels.filter(([, , bars]) => bars.length > 0)) {
+    const [svg, bottom] = panel(top, title, subtitle, bars);
+    drawn.push(svg);
+    top = bottom + 10;
+  }
+  const height = top - 20;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}"
+  font-family="system-ui, 'Segoe UI', Helvetica, Arial, sans-serif" role="img" aria-label="Benchmark results">
+<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>
+${drawn.join('\n')}
+</svg>
+`;
+}

@@ -1,0 +1,79 @@
+import { HEADINGS, number, rowsOf } from './table';
+import type { Check, Saved } from './workload';
+
+/** Of the table in the design, in its order: what is still to come. */
+const PLANNED = ['cached-read', 'cold-read', 'append', 'search', 'due', 'review', 'import', 'login', 'jobs', 'memory', 'start'];
+
+export function readmeOf(results: Saved[]): string {
+  const measured = new Set(results.map(({ workload }) => workload));
+  const missing = PLANNED.filter((workload) => !measured.has(workload));
+  return `# Benchmarks
+
+Written by \`npm run bench -- --save\`; do not edit. The figures in full: [results.json](results.json).
+
+![Each workload against its limit, and latencies](overview.svg)
+
+${table(results)}
+
+## Reading
+
+${results.map(reading).join('\n\n')}
+
+${missing.length > 0 ? `Not measured yet: ${missing.join(', ')}.` : ''}
+
+## Method
+
+Each figure is compared with a limit that is measured in the same run, in turns (A B, B A, …), after a warm-up that does not
+count; shown are medians. Client, server and limit are processes of their own; PostgreSQL and Redis are this run's own, on
+loopback, with \`fsync\` and \`synchronous_commit\` on. The client is autocannon in a closed loop, latencies are exact (not from a
+histogram), and any error, timeout or status other than 2xx ends the benchmark as a fault. CPU is user + system time of the API
+process from \`/proc/<pid>/stat\`, so it also holds what the process does beside requests (outbox relay). The API runs as built,
+with \`LOG_ACCESS=false\`: the limits write no access log either.
+
+- **cached-read**: 32 connections read a chat with 50 messages. Limit: [a bare Fastify](../../test/bench/bare-fastify.ts) that asks
+  Redis for the same keys in the same order through the same client and sends the same bytes and headers (checked).
+- **append**: 8 connections write to 32 chats of 4 learners. Limit: \`pgbench\` with 8 clients, prepared statements,
+  [the statements that the API sends](../../test/bench/harness/append-scripts.ts) in as many round trips, on a copy of the
+  database. "In one trip" is the same work pipelined: what is left when nobody waits for answers. The next side starts only when
+  the relay has emptied the outbox.
+- **start**: from the start of the process until \`GET /health/ready\` answers 200.
+
+## Machine
+
+${machines(results)}
+`;
+}
+
+function table(results: Saved[]): string {
+  const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
+  return [HEADINGS, HEADINGS.map(() => '---'), ...rowsOf(results)].map(line).join('\n');
+}
+
+/** In words, missed goals first. */
+function reading({ workload, checks, details, notes, goal, loadAverage, runs, seconds }: Saved): string {
+  const missed = checks.filter((check) => !check.met);
+  const verdict = missed.length === 0 ? 'Goal met' : `**Goal missed**: ${missed.map(miss).join('; ')}`;
+  const { p50, p99, limitP50, limitP99 } = details;
+  const latencies =
+    p50 === undefined || p99 === undefined || limitP50 === undefined || limitP99 === undefined
+      ? []
+      : [`Latency p50 ${number(p50)} ms and p99 ${number(p99)} ms (limit ${number(limitP50)} and ${number(limitP99)} ms)`];
+  const extra = [...latencies, ...notes].map((note) => ` ${note[0]!.toUpperCase()}${note.slice(1)}.`).join('');
+  return `**${workload}** (${goal}). ${verdict}.${extra} ${runs} runs${checks[0]!.unit === 's' ? '' : ` of ${seconds} s`}, load average before: ${loadAverage.toFixed(2)}.`;
+}
+
+function miss({ name, value, unit, ratio, goal }: Check): string {
+  return `${name} is ${ratio === undefined ? `${number(value)} ${unit}` : `${ratio.toFixed(2)}×`}, wanted ${goal}`;
+}
+
+/** Each machine once, with the workloads measured there. */
+function machines(results: Saved[]): string {
+  const groups = new Map<string, string[]>();
+  for (const { workload, machine } of results) {
+    const { date, commit, cores, cpu, memoryGb, system } = machine;
+    const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
+    const text = `${date}, commit ${commit}: ${cores} cores (${cpu}), ${memoryGb} GB, ${system}; ${versions.join(', ')}`;
+    groups.set(text, [...(groups.get(text) ?? []), workload]);
+  }
+  return [...groups].map(([text, workloads]) => `- ${workloads.join(', ')}: ${text}`).join('\n');
+}
