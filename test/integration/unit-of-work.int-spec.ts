@@ -112,7 +112,7 @@ describe('The unit of work', () => {
     /** Lets the n-th statement that any connection sends fail. @returns how many were sent, and an end to it */
     async function failingAt(n: number, fail: (connection: { stream: Socket }) => void) {
       const connection = await pool.connect();
-      const client = Object.getPrototypeOf(connection) as { query(...args: unknown[]): unknown };
+      const client = Object.getPrototypeOf(connection) as { query: (...args: unknown[]) => unknown };
       connection.release();
       let sent = 0;
       const query = client.query;

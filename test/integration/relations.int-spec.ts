@@ -1,0 +1,199 @@
+import { randomUUID } from 'node:crypto';
+import type { Command } from '@nestjs/cqrs';
+import { AppendMessage, StartChat } from '@studently/ai-interactions';
+import { BootstrapAdmin, DeleteUser, OpenSession, PutProfile, PutSubscription, RegisterUser } from '@studently/identity';
+import type { Learner } from '@studently/platform';
+import { TestContexts } from '../support/contexts';
+import { sql } from '../support/database';
+import { withClient } from '../support/servers';
+import { personalTables } from './catalog';
+import { insertLearner } from './rows';
+
+interface ForeignKey {
+  name: string;
+  child: string;
+  parent: string;
+  rule: string;
+  childKey: string[];
+  parentKey: string[];
+}
+
+/** Every foreign key of the catalog, with its columns in the order of the key. */
+const FOREIGN_KEYS = `
+  select conname as name, conrelid::regclass::text as child, confrelid::regclass::text as parent, confdeltype as rule,
+    array(select attname::text from unnest(conkey) with ordinality k(num, n) join pg_attribute on attrelid = conrelid and attnum = num order by n) as "childKey",
+    array(select attname::text from unnest(confkey) with ordinality k(num, n) join pg_attribute on attrelid = confrelid and attnum = num order by n) as "parentKey"
+  from pg_constraint where contype = 'f' and connamespace = 'public'::regnamespace order by 1`;
+
+describe('Relations', () => {
+  let contexts: TestContexts;
+  const rows = <Row extends object>(text: string, values: unknown[] = []) => sql<Row>(contexts.database.adminUrl, text, values);
+  beforeAll(async () => {
+    contexts = await TestContexts.start();
+  });
+  afterAll(() => contexts?.stop());
+
+  it('TI-1 each foreign key joins every child to its parent, and the child goes with the parent alone', async () => {
+    const keys = await rows<ForeignKey>(FOREIGN_KEYS);
+    expect(keys.map((key) => `${key.child} -> ${key.parent} ${key.rule}`).sort()).toEqual([
+      'chat_messages -> chats c',
+      'chats -> users c',
+      'idempotency_keys -> users c',
+      'profiles -> users c',
+      'sessions -> users c',
+      'subscriptions -> users c',
+      'user_emails -> users c',
+    ]);
+    const tables = await personalTables(contexts.database.adminUrl);
+    await withClient(contexts.database.adminUrl, async (client) => {
+      for (const { child, parent, childKey, parentKey } of keys) {
+        await client.query('begin');
+        const ada = await insertLearner(client, tables);
+        const ben = await insertLearner(client, tables);
+        const owner = parent === 'users' ? 'id' : 'user_id';
+        const on = childKey.map((column, index) => `c.${column} = p.${parentKey[index]}`).join(' and ');
+        const joined = async () =>
+          (
+            await client.query<{ owner: string }>(
+              `select c.user_id as owner from ${child} c join ${parent} p on ${on} order by 1`,
+            )
+          ).rows;
+        expect([child, await joined()]).toEqual([child, [ada, ben].sort().map((id) => ({ owner: id }))]);
+        await client.query(`delete from ${parent} where ${owner} = $1`, [ada]);
+        const left = await client.query(`select user_id as owner from ${child}`);
+        expect([child, left.rows]).toEqual([child, [{ owner: ben }]]);
+        await client.query('rollback');
+      }
+    });
+  });
+
+  it("TI-1 a message cannot belong to another learner's chat", async () => {
+    const [ada, ben] = [await contexts.newLearner(), await contexts.newLearner()];
+    const chatId = randomUUID();
+    await contexts.commands.execute(new StartChat(ada, { id: chatId, title: 'x' }));
+    await expect(
+      rows(`insert into chat_messages (user_id, chat_id, seq, role, content) values ($1, $2, 1, 'user', 'x')`, [
+        ben.userId,
+        chatId,
+      ]),
+    ).rejects.toMatchObject({ code: '23503', constraint: 'chat_messages_chat' });
+  });
+
+  it('TI-2 ID-9 ID-13 deleting a user takes everything along, and leaves the audit log and the others', async () => {
+    const password = 'a very long password';
+    const [id, other] = [randomUUID(), await contexts.newLearner()];
+    const ada: Learner = { userId: id, role: 'STUDENT' };
+    const execute = <T>(command: Command<T>) => contexts.commands.execute(command);
+    await execute(new RegisterUser({}, { id, email: `${id}@example.org`, password }));
+    await execute(new BootstrapAdmin('admin@example.org', password));
+    const [admin] = await rows<{ id: string }>(`select id from users where role = 'ADMIN'`);
+    await execute(new PutProfile(ada, id, { firstName: 'Ada', lastName: 'Lovelace' }));
+    await execute(
+      new PutSubscription({ userId: admin!.id, role: 'ADMIN' }, id, {
+        plan: 'basic',
+        status: 'active',
+        currentPeriodStart: new Date('2026-01-01'),
+        currentPeriodEnd: new Date('2026-02-01'),
+        cancelAtPeriodEnd: false,
+      }),
+    );
+    for (let n = 0; n < 2; n++) await execute(new OpenSession({}, `${id}@example.org`, password, { ip: 'x', userAgent: 'x' }));
+    for (const learner of [ada, other]) {
+      for (let n = 0; n < 3; n++) {
+        const chatId = randomUUID();
+        const actor = { ...learner, idempotency: { key: chatId, fingerprint: Buffer.alloc(32) } };
+        await execute(
+          new StartChat(actor, { id: chatId, title: 'x', messages: [{ id: randomUUID(), role: 'user', content: 'x' }] }),
+        );
+        await execute(new AppendMessage(learner, chatId, { id: randomUUID(), role: 'assistant', content: 'y' }));
+      }
+    }
+
+    const count = async (learnerId: string) => {
+      const tables = await personalTables(contexts.database.adminUrl);
+      const counts = tables.map(
+        (table) => `(select count(*)::int from ${table} where ${table === 'users' ? 'id' : 'user_id'} = $1) as ${table}`,
+      );
+      return (await rows<Record<string, number>>(`select ${counts.join(', ')}`, [learnerId]))[0]!;
+    };
+    const full = {
+      users: 1,
+      user_emails: 1,
+      profiles: 1,
+      subscriptions: 1,
+      sessions: 2,
+      idempotency_keys: 3,
+      chats: 3,
+      chat_messages: 6,
+    };
+    expect(await count(id)).toEqual(full);
+    const others = await count(other.userId);
+    const audited = async () =>
+      (await rows<{ action: string }>('select action from audit_events where learner_id = $1 order by id', [id])).map(
+        (row) => row.action,
+      );
+    const auditBefore = await audited();
+
+    await execute(new DeleteUser(ada, id));
+
+    expect(await count(id)).toEqual(Object.fromEntries(Object.keys(full).map((table) => [table, 0])));
+    expect(await count(other.userId)).toEqual(others);
+    expect(await audited()).toEqual([...auditBefore, 'user.deleted']);
+    expect(auditBefore).toHaveLength(1 + 2 + 2 + 6); // registered; profile, subscription; sessions; chats and messages
+  });
+
+  it('AI-3 ai_chats_seed shows a chat as it was asked for: messages as one jsonb[] in order, its own only', async () => {
+    const [ada, ben] = [await contexts.newLearner(), await contexts.newLearner()];
+    for (const learner of [ada, ben]) {
+      const chatId = randomUUID();
+      await contexts.commands.execute(new StartChat(learner, { id: chatId, title: 'Photosynthesis' }));
+      await Promise.all(
+        Array.from({ length: 12 }, (_, n) =>
+          contexts.commands.execute(
+            new AppendMessage(learner, chatId, { id: randomUUID(), role: 'user', content: `message ${n}`, metadata: { n } }),
+          ),
+        ),
+      );
+    }
+    type Seed = {
+      user_id: string;
+      title: string;
+      type: string;
+      messages: { seq: number; content: string; metadata: { n: number } }[];
+    };
+    const seen = await sql<Seed>(contexts.database.url, 'select *, pg_typeof(messages)::text as type from ai_chats_seed', [], {
+      role: 'studently_app',
+      userId: ada.userId,
+    });
+    expect(seen).toMatchObject([{ user_id: ada.userId, title: 'Photosynthesis', type: 'jsonb[]' }]);
+    const { messages } = seen[0]!;
+    expect(messages.map((message) => message.seq)).toEqual(Array.from({ length: 12 }, (_, n) => n + 1));
+    for (const message of messages) {
+      expect(message).toMatchObject({
+        role: 'user',
+        content: `message ${message.metadata.n}`,
+        createdAt: expect.stringMatching(/Z$/),
+      });
+    }
+  });
+
+  it('AI-1 a chat of a user who does not exist is refused as USER_NOT_FOUND', async () => {
+    const nobody: Learner = { userId: randomUUID(), role: 'STUDENT' };
+    await expect(contexts.commands.execute(new StartChat(nobody, { id: randomUUID(), title: 'x' }))).rejects.toMatchObject({
+      kind: 'not-found',
+      code: 'USER_NOT_FOUND',
+    });
+  });
+
+  it('ID-2 of two registrations of one address, in any spelling, one is refused', async () => {
+    const name = randomUUID();
+    const emails = [`${name}@x.io`, `${name.toUpperCase()}@X.io`];
+    const results = await Promise.allSettled(
+      emails.map((email) =>
+        contexts.commands.execute(new RegisterUser({}, { id: randomUUID(), email, password: 'a very long password' })),
+      ),
+    );
+    expect(results.map((result) => result.status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(results.find((result) => result.status === 'rejected')).toMatchObject({ reason: { code: 'EMAIL_TAKEN' } });
+  });
+});
