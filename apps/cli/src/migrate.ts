@@ -24,7 +24,10 @@ export function addMigrate(program: Command): void {
     .addHelpText('after', '\nExample:\n  DATABASE_URL=postgres://admin@db/studently npx studently migrate up')
     .action(async () => {
       const applied = await onMigrations((migrations) => migrations.up());
-      say({ applied }, applied.length > 0 ? `Applied:${listed(applied)}` : 'Nothing to do: the schema is that of this release.');
+      say(
+        { applied },
+        applied.length > 0 ? `Applied:${listed(applied)}` : 'Nothing to do: the schema is that of this release.',
+      );
     });
 
   migrate

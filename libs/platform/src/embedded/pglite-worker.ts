@@ -38,7 +38,7 @@ class DurableNodeFS extends NodeFS {
         return 0;
       };
     };
-    return super.init(pg, { ...options, preRun: [...(options.preRun ?? []), addFsync] } as typeof options);
+    return super.init(pg, { ...options, preRun: [...(options.preRun ?? []), addFsync] });
   }
 }
 
