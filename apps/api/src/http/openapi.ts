@@ -3,13 +3,19 @@ import { ApiHeader, ApiResponse, DocumentBuilder, SwaggerModule, type OpenAPIObj
 import { z } from 'zod';
 import { Problem } from './schemas';
 
-/** JSON Schema 2020-12, which is what OpenAPI 3.1 speaks. */
+/** JSON Schema 2020-12, which is what OpenAPI 3.1 speaks. A format says what its pattern would repeat. */
 const jsonSchema = (schema: z.ZodType, io: 'input' | 'output') => {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, {
+    io,
+    unrepresentable: 'any',
+    override: ({ jsonSchema: node }) => {
+      if (node.format) delete node.pattern;
+    },
+  });
   return rest as never;
 };
 
-const problem = { 'application/problem+json': { schema: jsonSchema(Problem, 'output') } };
+const problem = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } };
 
 /** Documents what a route answers when all is well. */
 export function Answers(status: number, schema?: z.ZodType, description = 'Done') {
@@ -69,9 +75,11 @@ export function describeApi(app: INestApplication): OpenAPIObject {
       { status: 'default', description: 'Any other problem, told by its code', content: problem },
     )
     .build();
-  return SwaggerModule.createDocument(app, config, {
+  const document = SwaggerModule.createDocument(app, config, {
     operationIdFactory: (_controller, method) => method,
     standardSchemaConverter: (schema, { schemaType }) =>
       schema instanceof z.ZodType ? { schema: jsonSchema(schema, schemaType) } : undefined,
   });
+  document.components = { ...document.components, schemas: { Problem: jsonSchema(Problem, 'output') } };
+  return document;
 }

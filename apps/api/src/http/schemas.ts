@@ -13,7 +13,10 @@ export const Time = z.iso.datetime();
 /** Written by the client: a time in any zone. */
 export const TimeInput = z.iso.datetime({ offset: true });
 
-export const JsonObject = z.record(z.string(), z.json());
+type Json = z.infer<ReturnType<typeof z.json>>;
+
+/** Any JSON object: a body is made of nothing but JSON values by the time that it is validated (json-body.ts). */
+export const JsonObject = z.record(z.string(), z.custom<Json>());
 
 export const PageQuery = z.object({
   limit: z.coerce.number().int().min(1).max(200).default(50),

@@ -1,0 +1,164 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020';
+import addFormats from 'ajv-formats';
+import { waysToRun } from '../support/api-process';
+import type { Answer } from '../support/http';
+import { newEmail, newPassword, RunningApi } from './support';
+
+const CHECKED_IN = join(__dirname, '../../docs/openapi.json');
+
+const ROUTES = [
+  'POST /v1/users',
+  'GET /v1/users',
+  'GET /v1/users/me',
+  'GET /v1/users/{userId}',
+  'PATCH /v1/users/{userId}',
+  'DELETE /v1/users/{userId}',
+  'PUT /v1/users/{userId}/password',
+  'PUT /v1/users/{userId}/role',
+  ...['GET', 'PUT', 'PATCH', 'DELETE'].map((method) => `${method} /v1/users/{userId}/profile`),
+  ...['GET', 'PUT', 'DELETE'].map((method) => `${method} /v1/users/{userId}/subscription`),
+  'POST /v1/sessions',
+  'GET /v1/sessions',
+  'DELETE /v1/sessions',
+  'GET /v1/sessions/current',
+  'DELETE /v1/sessions/current',
+  'POST /v1/chats',
+  'GET /v1/chats',
+  'GET /v1/chats/{chatId}',
+  'PATCH /v1/chats/{chatId}',
+  'DELETE /v1/chats/{chatId}',
+  'GET /v1/chats/{chatId}/export',
+  'POST /v1/chats/{chatId}/messages',
+  'GET /health/live',
+  'GET /health/ready',
+  'GET /health/startup',
+];
+
+// The document is the same both ways: once is enough.
+describe('the OpenAPI document', () => {
+  const run = new RunningApi(waysToRun.at(-1)!);
+  let document: any;
+  beforeAll(async () => {
+    document = (await run.http.get('/openapi.json')).body;
+  });
+
+  it('is OpenAPI 3.1 and names every route', () => {
+    expect(document.openapi).toBe('3.1.0');
+    const named = Object.entries<object>(document.paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+    );
+    expect(named.sort()).toEqual([...ROUTES].sort());
+    const ids = Object.values<Record<string, { operationId: string }>>(document.paths).flatMap((methods) =>
+      Object.values(methods).map(({ operationId }) => operationId),
+    );
+    expect(ids).toEqual([...new Set(ids)]);
+  });
+
+  it('refers to nothing that is not in it', () => {
+    const references = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map(([, reference]) => reference!);
+    expect(references.length).toBeGreaterThan(0);
+    for (const reference of new Set(references)) {
+      const target = reference
+        .split('/')
+        .slice(1)
+        .reduce((node, step) => node?.[step], document);
+      expect({ reference, found: target !== undefined }).toEqual({ reference, found: true });
+    }
+  });
+
+  it('has a page for people at /docs', async () => {
+    const page = await run.http.get('/docs');
+    expect([page.status, page.headers.get('content-type')]).toEqual([200, expect.stringContaining('text/html')]);
+  });
+
+  it('DC-8 is checked in as docs/openapi.json (UPDATE_OPENAPI=1 writes it)', () => {
+    const wanted = `${JSON.stringify(document, null, 2)}\n`;
+    if (process.env['UPDATE_OPENAPI'] === '1') writeFileSync(CHECKED_IN, wanted);
+    expect(existsSync(CHECKED_IN) && readFileSync(CHECKED_IN, 'utf8')).toBe(wanted);
+  });
+
+  it('DC-8 describes what is answered', async () => {
+    const ajv = new Ajv2020({ strict: false, allErrors: true });
+    (addFormats as unknown as typeof addFormats.default)(ajv);
+    ajv.addSchema(document, 'api');
+    const part = (...path: string[]) =>
+      `api#/${path
+        .map((step) => step.replaceAll('~', '~0').replaceAll('/', '~1'))
+        .map(encodeURIComponent)
+        .join('/')}`;
+
+    /** The faults of an answer by the schema of its route and status. */
+    const faultsOf = (route: string, answer: Answer): unknown => {
+      const [method, path] = route.split(' ') as [string, string];
+      const { responses } = document.paths[path][method.toLowerCase()];
+      const status = responses[answer.status] ? String(answer.status) : 'default';
+      const type = answer.headers.get('content-type')?.split(';')[0] ?? '';
+      if (answer.status === 204) return responses[204].content === undefined && answer.text === '' ? [] : ['a body'];
+      if (!responses[status]?.content?.[type]) return [`no ${type} for ${answer.status}`];
+      const validate = ajv.getSchema(
+        part('paths', path, method.toLowerCase(), 'responses', status, 'content', type, 'schema'),
+      )!;
+      return validate(answer.body) ? [] : validate.errors;
+    };
+
+    const ada = await run.newLearner();
+    const boss = await run.admin();
+    const me = `/v1/users/${ada.id}`;
+    const profile = { firstName: 'Ada', lastName: 'Lovelace', preferences: { theme: 'dark', nested: [1, { a: null }] } };
+    const period = { currentPeriodStart: '2026-01-01T00:00:00Z', currentPeriodEnd: '2026-02-01T01:00:00+01:00' };
+    const chat = await ada.http.post('/v1/chats', { title: 'A chat', messages: [{ role: 'user', content: 'Hello' }] });
+    const at = `/v1/chats/${chat.body.id}`;
+    const answers: [route: string, answer: Answer, status: number][] = [
+      ['POST /v1/users', await run.http.post('/v1/users', { email: newEmail(), password: newPassword(), profile }), 201],
+      ['POST /v1/users', await run.http.post('/v1/users', { email: newEmail(), password: 'short' }), 422],
+      ['POST /v1/sessions', await run.http.post('/v1/sessions', { email: ada.email, password: ada.password }), 201],
+      ['POST /v1/sessions', await run.http.post('/v1/sessions', { email: ada.email, password: 'wrong' }), 401],
+      ['GET /v1/sessions', await ada.http.get('/v1/sessions'), 200],
+      ['GET /v1/sessions/current', await ada.http.get('/v1/sessions/current'), 200],
+      ['PUT /v1/users/{userId}/profile', await ada.http.put(`${me}/profile`, profile), 200],
+      ['PATCH /v1/users/{userId}/profile', await ada.http.patch(`${me}/profile`, { lastName: 'King' }), 200],
+      ['PATCH /v1/users/{userId}/profile', await ada.http.patch(`${me}/profile`, {}, { headers: { 'if-match': '"0"' } }), 412],
+      ['GET /v1/users/{userId}/profile', await ada.http.get(`${me}/profile`), 200],
+      [
+        'PUT /v1/users/{userId}/subscription',
+        await boss.put(`${me}/subscription`, { plan: 'gold', status: 'active', ...period }),
+        200,
+      ],
+      [
+        'PUT /v1/users/{userId}/subscription',
+        await ada.http.put(`${me}/subscription`, { plan: 'gold', status: 'active', ...period }),
+        403,
+      ],
+      ['GET /v1/users/{userId}/subscription', await ada.http.get(`${me}/subscription`), 200],
+      ['GET /v1/users/me', await ada.http.get('/v1/users/me'), 200],
+      ['PATCH /v1/users/{userId}', await ada.http.patch(me, { email: newEmail() }), 200],
+      ['GET /v1/users', await boss.get('/v1/users?limit=2'), 200],
+      ['GET /v1/users', await ada.http.get('/v1/users'), 403],
+      ['PUT /v1/users/{userId}/role', await boss.put(`/v1/users/${(await run.newLearner()).id}/role`, { role: 'DPO' }), 200],
+      ['POST /v1/chats', chat, 201],
+      [
+        'POST /v1/chats/{chatId}/messages',
+        await ada.http.post(`${at}/messages`, { role: 'tool', content: '', metadata: { a: 1.5 } }),
+        201,
+      ],
+      ['GET /v1/chats/{chatId}', await ada.http.get(`${at}?limit=1`), 200],
+      ['GET /v1/chats/{chatId}/export', await ada.http.get(`${at}/export`), 200],
+      ['GET /v1/chats', await ada.http.get('/v1/chats'), 200],
+      ['GET /v1/chats', await ada.http.get('/v1/chats?limit=0'), 422],
+      ['PATCH /v1/chats/{chatId}', await ada.http.patch(at, { title: 'Renamed' }), 200],
+      ['DELETE /v1/chats/{chatId}', await ada.http.delete(at), 204],
+      ['GET /v1/chats/{chatId}', await ada.http.get(at), 404],
+      ['GET /health/live', await run.http.get('/health/live'), 200],
+      ['GET /health/ready', await run.http.get('/health/ready'), 200],
+    ];
+    for (const [route, answer, status] of answers) {
+      expect({ route, status: answer.status, faults: faultsOf(route, answer) }).toEqual({ route, status, faults: [] });
+    }
+    // The schemas can say no: nothing passes that is not described.
+    const [, user] = answers[0]!;
+    expect(faultsOf('POST /v1/users', { ...user, body: { ...user.body, role: 'KING' } })).not.toEqual([]);
+    expect(faultsOf('POST /v1/users', { ...user, body: { ...user.body, passwordHash: 'x' } })).not.toEqual([]);
+  });
+});
