@@ -74,10 +74,10 @@ export class ReadModels {
   ): Promise<View<T> | undefined> {
     const valueKey = `cache:{u:${owner.userId}}:${model.key(params)}`;
     const tagKey = generationKey(owner.userId, model.tag(params));
-    const [cachedGeneration, cached] = await this.fromStore([tagKey, valueKey]);
+    const [generation, cached] = await this.current(tagKey, valueKey);
 
     const envelope = cached === undefined ? undefined : open(cached);
-    if (envelope && envelope.generation === cachedGeneration) {
+    if (envelope && envelope.generation === generation) {
       if (atLeast === undefined || snapshotSees(envelope.snapshot, atLeast)) {
         this.requests.inc({ outcome: 'hit' });
         return new View<T>(envelope.json, envelope.version);
@@ -85,7 +85,6 @@ export class ReadModels {
       this.requests.inc({ outcome: 'stale_rejected' });
     } else this.requests.inc({ outcome: 'miss' });
 
-    const generation = cachedGeneration ?? (await this.newGeneration(tagKey));
     return asView(await this.load(model, owner, params, valueKey, generation));
   }
 
@@ -127,17 +126,19 @@ export class ReadModels {
     return { found: true, snapshot: row.snapshot, at: Date.now(), version: row.version ?? undefined, json: row.json };
   }
 
-  /** The generation of a tag that has none: the first of several that try it at once decides. */
-  private async newGeneration(tagKey: string): Promise<string | undefined> {
-    if (this.storeIsDown) return undefined;
+  /** The tag's generation, made if there is none, and what is cached under the key. Of several that make one, the first decides. */
+  private async current(tagKey: string, valueKey: string): Promise<[generation?: string, cached?: string]> {
+    const [generation, cached] = await this.fromStore([tagKey, valueKey]);
+    if (generation !== undefined || this.storeIsDown) return [generation, cached];
     const mine = randomUUID();
     try {
-      if (await this.store.setIfAbsent(tagKey, mine, CACHE_TTL_SECONDS)) return mine;
+      if (await this.store.setIfAbsent(tagKey, mine, CACHE_TTL_SECONDS)) return [mine];
     } catch (error) {
       this.noteOutage(error);
-      return undefined;
+      return [];
     }
-    return (await this.fromStore([tagKey]))[0];
+    const [first, loaded] = await this.fromStore([tagKey, valueKey]); // whose maker may have loaded the view by now
+    return [first, loaded];
   }
 
   private async keep(valueKey: string, { generation, snapshot, at, version, json }: Envelope): Promise<void> {

@@ -1,0 +1,239 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { register, type Gauge } from 'prom-client';
+import { GetChat, RenameChat, StartChat } from '@studently/ai-interactions';
+import {
+  CACHE_STORE,
+  Database,
+  DomainEvent,
+  EventConsumers,
+  OutboxRelay,
+  UnitOfWork,
+  type KeyValueStore,
+  type Learner,
+} from '@studently/platform';
+import { TestContexts } from '../support/contexts';
+import { sql } from '../support/database';
+import { startRedis, withClient } from '../support/servers';
+
+class Counted extends DomainEvent {
+  static override readonly topic = 'test.counted';
+  constructor(
+    readonly learnerId: string,
+    readonly subjectId: string,
+  ) {
+    super();
+  }
+}
+class Hopeless extends DomainEvent {
+  static override readonly topic = 'test.hopeless';
+  readonly subjectId = 'hopeless';
+  constructor(readonly learnerId: string) {
+    super();
+  }
+}
+
+const lagMetric = () => register.getSingleMetric('studently_outbox_lag_seconds') as Gauge;
+
+describe('DC-5 the outbox', () => {
+  let contexts: TestContexts;
+  let relay: OutboxRelay;
+  let consumers: EventConsumers;
+  let unitOfWork: UnitOfWork;
+  let learner: Learner;
+  const rows = <Row extends object>(text: string, values: unknown[] = []) => sql<Row>(contexts.database.adminUrl, text, values);
+  beforeEach(async () => {
+    contexts = await TestContexts.start();
+    relay = contexts.app.get(OutboxRelay);
+    await relay.onApplicationShutdown(); // each test says when the relay runs
+    consumers = contexts.app.get(EventConsumers);
+    unitOfWork = contexts.app.get(UnitOfWork);
+    learner = await contexts.newLearner();
+    await rows('delete from outbox');
+  });
+  afterEach(() => contexts?.stop());
+
+  const record = (event: DomainEvent) => unitOfWork.run(learner, async (tx) => tx.record(event));
+  const due = () => rows(`update outbox set available_at = clock_timestamp() - interval '1 second'`);
+  const waiting = () =>
+    rows<{ topic: string; attempts: number; seconds: number }>(
+      'select topic, attempts, extract(epoch from available_at - clock_timestamp())::float8 as seconds from outbox order by id',
+    );
+
+  it('delivers what a failed consumer left behind, until it succeeds', async () => {
+    const heard: string[] = [];
+    let failures = 2;
+    consumers.on(Counted, async (event) => {
+      if (failures-- > 0) throw new Error('not now');
+      heard.push(event.subjectId);
+    });
+    await record(new Counted(learner.userId, 'a'));
+    expect([heard, (await waiting()).length]).toEqual([[], 1]);
+    await due();
+    expect(await relay.relay()).toBe(1);
+    expect([heard, (await waiting()).length]).toEqual([[], 1]);
+    await due();
+    expect(await relay.relay()).toBe(1);
+    expect([heard, await waiting()]).toEqual([['a'], []]);
+  });
+
+  it('delivers what a process that died after its commit had not announced', async () => {
+    const heard: string[] = [];
+    consumers.on(Counted, async (event) => void heard.push(event.subjectId));
+    await rows(
+      `insert into outbox (topic, learner_id, payload) values ('test.counted', $1::uuid, jsonb_build_object('learnerId', $1::uuid, 'subjectId', 'left'))`,
+      [learner.userId],
+    );
+    await due();
+    await relay.relay();
+    expect([heard, await waiting()]).toEqual([['left'], []]);
+  });
+
+  it('backs off from a failing consumer: 0.4, 0.8, 1.6 … 60 s, and never gives up', async () => {
+    consumers.on(Hopeless, () => Promise.reject(new Error('never')));
+    await record(new Hopeless(learner.userId));
+    for (const [attempt, expected] of [0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 60, 60].entries()) {
+      await due();
+      await relay.relay();
+      const [row] = await waiting();
+      expect(row!.attempts).toBe(attempt + 1);
+      expect([row!.seconds > expected - 1, row!.seconds <= expected]).toEqual([true, true]);
+      expect(await relay.relay()).toBe(0); // it is not its turn
+    }
+  });
+
+  it('a failing consumer blocks neither the other consumers of its event nor other events', async () => {
+    const heard: string[] = [];
+    consumers.on(Hopeless, () => Promise.reject(new Error('never')));
+    consumers.on(Hopeless, async () => void heard.push('beside it'));
+    consumers.on(Counted, async (event) => void heard.push(event.subjectId));
+    await rows(
+      `insert into outbox (topic, payload) values ('test.hopeless', '{}'), ('test.counted', '{"subjectId": "after it"}')`,
+    );
+    await due();
+    await relay.relay();
+    expect(heard).toEqual(['beside it', 'after it']);
+    expect((await waiting()).map((row) => row.topic)).toEqual(['test.hopeless']);
+  });
+
+  it('is emptied by two relays at once, each message delivered once', async () => {
+    const other = new OutboxRelay(contexts.app.get(Database), consumers, lagMetric());
+    const heard: string[] = [];
+    consumers.on(Counted, async (event) => {
+      await sleep(1);
+      heard.push(event.subjectId);
+    });
+    await rows(
+      `insert into outbox (topic, payload) select 'test.counted', jsonb_build_object('subjectId', n::text) from generate_series(1, 450) n`,
+    );
+    await due();
+    const drain = async (one: OutboxRelay) => {
+      let taken = 0;
+      for (let batch; (batch = await one.relay()) > 0;) taken += batch;
+      return taken;
+    };
+    const taken = await Promise.all([drain(relay), drain(other)]);
+    expect(taken.reduce((sum, n) => sum + n)).toBe(450);
+    for (const share of taken) expect(share).toBeGreaterThan(0);
+    expect(heard.sort()).toEqual(Array.from({ length: 450 }, (_, n) => String(n + 1)).sort());
+    expect(await waiting()).toEqual([]);
+  });
+
+  it('is not blocked by rows that another transaction holds', async () => {
+    const heard: string[] = [];
+    consumers.on(Counted, async (event) => void heard.push(event.subjectId));
+    await rows(
+      `insert into outbox (topic, payload) select 'test.counted', jsonb_build_object('subjectId', n::text) from generate_series(1, 3) n`,
+    );
+    await due();
+    await withClient(contexts.database.adminUrl, async (holder) => {
+      await holder.query('begin');
+      await holder.query(`select from outbox where payload ->> 'subjectId' = '1' for update`);
+      expect(await relay.relay()).toBe(2);
+    });
+    expect(heard.sort()).toEqual(['2', '3']);
+  });
+
+  it('hands a message that a dead relay had taken to another after 30 s', async () => {
+    const heard: string[] = [];
+    let hang = true;
+    consumers.on(Counted, (event) => (hang ? new Promise(() => undefined) : Promise.resolve(void heard.push(event.subjectId))));
+    await rows(`insert into outbox (topic, payload) values ('test.counted', '{"subjectId": "x"}')`);
+    await due();
+    void relay.relay(); // it never ends, as if its process had been killed
+    while ((await waiting())[0]!.attempts === 0) await sleep(10);
+    const [taken] = await waiting();
+    expect([taken!.seconds > 25, taken!.seconds <= 30]).toEqual([true, true]);
+    hang = false;
+    await due();
+    expect(await relay.relay()).toBe(1);
+    expect([heard, await waiting()]).toEqual([['x'], []]);
+  });
+
+  it('DC-7 tells how old its oldest message is', async () => {
+    const running = await TestContexts.start(); // its relay runs
+    const lagBecomes = async (isRight: (seconds: number) => boolean) => {
+      for (;;) {
+        const { values } = await lagMetric().get();
+        if (isRight(values[0]!.value)) return;
+        await sleep(20);
+      }
+    };
+    try {
+      await sql(
+        running.database.adminUrl,
+        `insert into outbox (topic, payload, created_at, available_at)
+         values ('test.hopeless', '{}', now() - interval '90 seconds', now() + interval '1 hour')`,
+      );
+      await lagBecomes((seconds) => seconds > 89 && seconds < 120);
+      await sql(running.database.adminUrl, 'delete from outbox');
+      await lagBecomes((seconds) => seconds === 0);
+    } finally {
+      await running.stop();
+    }
+  });
+});
+
+describe('DC-5 the outbox and Redis', () => {
+  it('forgets cached views that could not be forgotten while Redis hung during the commit', async () => {
+    let redis = await startRedis();
+    const contexts = await TestContexts.start({ REDIS_URL: redis.url });
+    try {
+      const store = contexts.app.get<KeyValueStore>(CACHE_STORE);
+      while (
+        !(await store.ping().then(
+          () => true,
+          () => false,
+        ))
+      )
+        await sleep(20);
+      const learner = await contexts.newLearner();
+      const chatId = randomUUID();
+      await contexts.commands.execute(new StartChat(learner, { id: chatId, title: 'before' }));
+      const title = async () =>
+        (await contexts.queries.execute(new GetChat(learner, { chatId, after: 0, limit: 50 }))).value.title;
+      expect(await title()).toBe('before');
+      process.kill(redis.pid, 'SIGSTOP'); // it keeps what it has, and does not answer
+      await contexts.commands.execute(new RenameChat(learner, chatId, 'after'));
+      expect(await title()).toBe('after');
+      process.kill(redis.pid, 'SIGCONT');
+      const deadline = Date.now() + 10_000;
+      for (;;) {
+        const left = await sql(contexts.database.adminUrl, 'select from outbox');
+        if (left.length === 0) break;
+        if (Date.now() > deadline) expect(left).toEqual([]);
+        await sleep(50);
+      }
+      expect(await title()).toBe('after');
+
+      await redis.stop('SIGKILL');
+      await contexts.commands.execute(new RenameChat(learner, chatId, 'again'));
+      redis = await redis.restart();
+      while ((await sql(contexts.database.adminUrl, 'select from outbox')).length > 0) await sleep(50);
+      expect(await title()).toBe('again');
+    } finally {
+      await contexts.stop();
+      await redis.stop();
+    }
+  });
+});
