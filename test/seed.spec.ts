@@ -114,7 +114,7 @@ describe('The models of docs/seed.md', () => {
   });
 
   const fields = Object.entries(ENTITIES).flatMap(([model, entity]) =>
-    seed[model]!.map((field) => ({ model, entity, ...field })),
+    seed[model]!.map((field) => ({ field: `${model}.${field.name}`, entity, ...field })),
   );
 
   it.each(fields.filter(({ field }) => !(field in AGREED)))(
