@@ -8,7 +8,7 @@ import { PinoLogger } from 'nestjs-pino';
 import { AppModule } from './app.module';
 import { addHooks, requestIdOf } from './http/hooks';
 import { describeApi } from './http/openapi';
-import { ProblemFilter } from './http/problem.filter';
+import { ProblemFilter, refuseConnection } from './http/problem.filter';
 import { StartUpLogger } from './start-up-logger';
 
 const MAX_BODY_BYTES = 1024 * 1024;
@@ -23,6 +23,7 @@ export async function createApp(settings: Settings, target: DatabaseTarget): Pro
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
     return503OnClosing: false, // who is connected when we end is still answered
+    clientErrorHandler: refuseConnection,
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => problems.send(error, request, reply),
   });
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(settings, target), adapter, {

@@ -47,10 +47,16 @@ function encode({ createdAt, id }: Position): string {
 
 function decode(cursor: string): Position {
   const match = CURSOR.exec(Buffer.from(cursor, 'base64url').toString('latin1'));
-  if (!match || Number.isNaN(Date.parse(match[1]!))) {
+  if (!match || !isMoment(match[1]!)) {
     throw new ValidationFailed([
       { path: 'cursor', code: 'invalid_cursor', message: 'Send back nextCursor exactly as it was received.' },
     ]);
   }
   return { createdAt: match[1]!, id: match[2]! };
+}
+
+/** Whether PostgreSQL will read it as the same moment: JavaScript also takes 30 February, 24:00 and the year 0. */
+function isMoment(text: string): boolean {
+  const moment = new Date(text);
+  return !Number.isNaN(moment.getTime()) && moment.toISOString() === text && !text.startsWith('0000');
 }

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { View, Written } from '@studently/platform';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Histogram } from 'prom-client';
-import { parseJsonBody } from './json-body';
+import { parseJsonBody, refuseUnkeepable } from './json-body';
 import type { ApiRequest } from './request';
 
 const SANE_ID = /^[\w.:-]{1,128}$/;
@@ -39,8 +39,19 @@ export function addHooks(fastify: FastifyInstance, { duration, access, isDrainin
     done();
   });
 
+  fastify.addHook('preValidation', (request, _reply, done) => {
+    try {
+      refuseUnkeepable(request.query); // as the parser does with the body
+      done();
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+
   fastify.addHook('onSend', (_request, reply, payload, done) => {
-    if (isDraining()) void reply.header('connection', 'close');
+    // Whoever still sends a body that is too large reads the answer only if the connection stays until then.
+    if (reply.statusCode === 413) void reply.removeHeader('connection');
+    else if (isDraining()) void reply.header('connection', 'close');
     done(null, payload);
   });
 

@@ -22,10 +22,15 @@ export function parseJsonBody(text: string): unknown {
   } catch {
     throw new MalformedJson();
   }
-  const faults: FieldFault[] = [];
-  inspect(body, '', 1, faults);
-  if (faults.length > 0) throw new ValidationFailed(faults);
+  refuseUnkeepable(body);
   return body;
+}
+
+/** @throws ValidationFailed for what no route can keep, wherever in `value` it is */
+export function refuseUnkeepable(value: unknown): void {
+  const faults: FieldFault[] = [];
+  inspect(value, '', 1, faults);
+  if (faults.length > 0) throw new ValidationFailed(faults);
 }
 
 function inspect(value: unknown, path: string, depth: number, faults: FieldFault[]): void {

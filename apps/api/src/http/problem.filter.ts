@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { DomainError, type ErrorKind, type FieldFault } from '@studently/platform';
 import type { FastifyReply } from 'fastify';
@@ -20,9 +22,11 @@ const BY_STATUS: Record<number, [code: string, detail: string]> = {
   400: ['BAD_REQUEST', 'The request cannot be read.'],
   404: ['NOT_FOUND', 'There is no such route: see GET /docs.'],
   405: ['METHOD_NOT_ALLOWED', 'This route has no such method: see GET /docs.'],
+  408: ['REQUEST_TIMEOUT', 'The request did not come in time.'],
   413: ['BODY_TOO_LARGE', 'The body is larger than this route accepts.'],
   414: ['URI_TOO_LONG', 'The address is too long.'],
   415: ['UNSUPPORTED_MEDIA_TYPE', 'Send JSON, with Content-Type: application/json.'],
+  431: ['HEADERS_TOO_LARGE', 'The headers are larger than this server accepts.'],
 };
 
 interface Answer {
@@ -31,6 +35,29 @@ interface Answer {
   detail: string;
   errors?: FieldFault[];
   retryAfterSeconds?: number;
+}
+
+const PROBLEM = 'application/problem+json; charset=utf-8';
+
+function problemText({ status, code, detail, errors }: Answer, traceId: string): string {
+  return JSON.stringify({ type: 'about:blank', title: STATUS_CODES[status], status, code, detail, traceId, errors });
+}
+
+/** What is not HTTP, or too much of it, never becomes a request: it is answered on the bare connection, which ends. */
+export function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const status = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }[error.code ?? ''] ?? 400;
+  const [code, detail] = BY_STATUS[status]!;
+  const traceId = randomUUID();
+  const body = problemText({ status, code, detail }, traceId);
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `content-type: ${PROBLEM}`,
+    `content-length: ${Buffer.byteLength(body)}`,
+    `x-request-id: ${traceId}`,
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
 /** Every error leaves as application/problem+json (RFC 9457). What is not ours is a 500 with nothing in it, and one log line. */
@@ -49,19 +76,9 @@ export class ProblemFilter implements ExceptionFilter {
     if (answer.status === 401) void reply.header('www-authenticate', 'Bearer');
     void reply
       .code(answer.status)
-      .header('content-type', 'application/problem+json; charset=utf-8')
+      .header('content-type', PROBLEM)
       .header('x-request-id', request.id) // an address that cannot be read never came to the hooks
-      .send(
-        JSON.stringify({
-          type: 'about:blank',
-          title: STATUS_CODES[answer.status],
-          status: answer.status,
-          code: answer.code,
-          detail: answer.detail,
-          traceId: request.id,
-          errors: answer.errors,
-        }),
-      );
+      .send(problemText(answer, request.id));
   }
 
   private answerTo(error: unknown, requestId: string): Answer {
