@@ -105,7 +105,7 @@ describe('The models of docs/seed.md', () => {
       ...ormOptions({ url: 'postgres://nobody@127.0.0.1:1/nothing', embedded: false }, 1),
       entities: [User, EmailClaim, Profile, Subscription, Session, Chat, ChatMessage],
     });
-    entities = new Map([...orm.getMetadata().getAll().values()].map((meta) => [meta.name!, meta as EntityMetadata]));
+    entities = new Map([...orm.getMetadata().getAll().values()].map((meta) => [meta.name!, meta]));
   });
 
   it('are those that we know', () => {

@@ -6,6 +6,9 @@ const count = (min: number, max: number) => z.coerce.number().int().min(min).max
 const postgresUrl = z.string().regex(/^postgres(ql)?:\/\//, 'must start with postgres://');
 const redisUrl = z.string().regex(/^rediss?:\/\//, 'must start with redis://');
 
+/** Rules between two settings are checked even where a single one is wrong, so that all faults are named at once. */
+const always = () => true;
+
 /** Every setting, with its default. The names are those of the environment. */
 const Settings = z
   .object({
@@ -24,10 +27,12 @@ const Settings = z
     DRAIN_SECONDS: z.coerce.number().min(0).max(300).default(1),
   })
   .refine((settings) => !settings.REDIS_URL || settings.DATABASE_URL, {
+    when: always,
     path: ['REDIS_URL'],
     message: 'needs DATABASE_URL: without it the platform is embedded and keeps its own memory',
   })
   .refine((settings) => !settings.BOOTSTRAP_ADMIN_EMAIL === !settings.BOOTSTRAP_ADMIN_PASSWORD, {
+    when: always,
     path: ['BOOTSTRAP_ADMIN_EMAIL'],
     message: 'and BOOTSTRAP_ADMIN_PASSWORD go together',
   });

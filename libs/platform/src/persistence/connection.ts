@@ -61,7 +61,8 @@ export function ormOptions(target: DatabaseTarget, poolSize: number, patient = f
  */
 function closeWhatIsNotGivenBack(pool: Pool): void {
   pool.on('connect', (connection: PoolClient) => {
-    const query = (...args: unknown[]): unknown => Reflect.apply(Client.prototype.query, connection, args);
+    const { prototype } = Client as unknown as { prototype: { query: (...args: unknown[]) => unknown } };
+    const query = (...args: unknown[]): unknown => prototype.query.apply(connection, args);
     const queryOrClose = async (...args: unknown[]): Promise<unknown> => {
       try {
         return await query(...args);

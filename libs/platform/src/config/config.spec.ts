@@ -1,0 +1,106 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ConfigurationError, loadSettings } from './config';
+
+const refusal = (environment: NodeJS.ProcessEnv): ConfigurationError => {
+  try {
+    loadSettings(environment);
+  } catch (error) {
+    return error as ConfigurationError;
+  }
+  throw new Error('was accepted');
+};
+const SERVED = { DATABASE_URL: 'postgres://app:secret@db/platform' };
+
+describe('The configuration', () => {
+  it('is complete without any variable: embedded, on this machine only', () => {
+    expect(loadSettings({})).toMatchObject({ HOST: '127.0.0.1', PORT: 3000, LOG_LEVEL: 'info', LOG_ACCESS: true });
+    expect(loadSettings({})).not.toHaveProperty('DATABASE_URL');
+  });
+
+  it('takes variables with their types, and an empty one as absent', () => {
+    const settings = loadSettings({
+      ...SERVED,
+      PORT: '8080',
+      LOG_ACCESS: 'false',
+      DRAIN_SECONDS: '0.5',
+      HOST: '',
+      REDIS_URL: 'redis://r',
+    });
+    expect(settings).toMatchObject({
+      PORT: 8080,
+      LOG_ACCESS: false,
+      DRAIN_SECONDS: 0.5,
+      HOST: '127.0.0.1',
+      REDIS_URL: 'redis://r',
+    });
+  });
+
+  it('ignores what is not its own', () => {
+    expect(loadSettings({ PATH: '/bin', UNKNOWN: 'x' })).toEqual(loadSettings({}));
+  });
+
+  it.each([
+    ['PORT', 'http'],
+    ['PORT', '65536'],
+    ['PORT', '-1'],
+    ['PORT', '80.5'],
+    ['DATABASE_URL', 'mysql://db/platform'],
+    ['DATABASE_POOL_SIZE', '0'],
+    ['REDIS_URL', 'http://redis'],
+    ['LOG_LEVEL', 'loud'],
+    ['LOG_ACCESS', 'yes'],
+    ['DRAIN_SECONDS', '-1'],
+    ['BOOTSTRAP_ADMIN_EMAIL', 'admin'],
+  ])('refuses %s=%s', (name, value) => {
+    const error = refusal({ ...SERVED, [name]: value });
+    expect(error).toMatchObject({ code: 'CONFIG_INVALID', exitCode: 78 });
+    expect(error.message).toContain(`- ${name} `);
+  });
+
+  it('names all faults at once, those between two settings too', () => {
+    const { message } = refusal({
+      PORT: 'x',
+      LOG_LEVEL: 'loud',
+      REDIS_URL: 'redis://r',
+      BOOTSTRAP_ADMIN_EMAIL: 'admin@example.org',
+      REDIS_SESSIONS_URL_FILE: '/does/not/exist',
+    });
+    const named = [...message.matchAll(/- (\w+) /g)].map((match) => match[1]);
+    expect(named.sort()).toEqual(['BOOTSTRAP_ADMIN_EMAIL', 'LOG_LEVEL', 'PORT', 'REDIS_SESSIONS_URL_FILE', 'REDIS_URL']);
+  });
+
+  it('never shows a value: it may be a secret', () => {
+    const { message } = refusal({
+      DATABASE_URL: 'postgre://app:canary-1@db',
+      REDIS_URL: 'canary-2',
+      BOOTSTRAP_ADMIN_EMAIL: 'canary-3',
+      BOOTSTRAP_ADMIN_PASSWORD: 'canary-4',
+      PORT: 'canary-5',
+      LOG_LEVEL: 'canary-6',
+    });
+    expect(message).not.toContain('canary');
+  });
+
+  describe('from files', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'studently-config-'));
+    afterAll(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'database-url');
+    writeFileSync(file, `${SERVED.DATABASE_URL}\n`);
+
+    it('reads NAME from the file that NAME_FILE names, without the line end', () => {
+      expect(loadSettings({ DATABASE_URL_FILE: file }).DATABASE_URL).toBe(SERVED.DATABASE_URL);
+    });
+
+    it('prefers NAME to NAME_FILE', () => {
+      expect(loadSettings({ DATABASE_URL: 'postgres://other', DATABASE_URL_FILE: file }).DATABASE_URL).toBe('postgres://other');
+    });
+
+    it('refuses a file that cannot be read, by its name', () => {
+      expect(refusal({ DATABASE_URL_FILE: '/does/not/exist' }).message).toContain(
+        'DATABASE_URL_FILE cannot be read: /does/not/exist',
+      );
+    });
+  });
+});
