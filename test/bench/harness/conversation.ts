@@ -1,15 +1,15 @@
 /** Invented, and of the size and the letters that real ones have. */
 const QUESTIONS = [
-  'Why does the sign change when I move a term to the other side?',
-  'Another example please, with fractions – I still mix them up.',
+  'Why does the sign change on the other side?',
+  'Another one with fractions – I mix them up.',
   'So if Δx shrinks, the secant becomes the tangent?',
-  'What is the difference between mitosis and meiosis?',
+  'How do mitosis and meiosis differ?',
 ];
 const ANSWERS = [
-  'Nothing really “moves”: you subtract the same term on both sides, so 3x + 4 = 10 becomes 3x = 6. Try it with 5x − 2 = 13 and tell me what you get.',
-  'Take ½ + ⅓: both are made of sixths, 3⁄6 and 2⁄6, so together they are 5⁄6. The denominator says how large the pieces are, so it stays.',
-  'Exactly! As Δx → 0 the limit of Δy/Δx is the derivative f′(x). For f(x) = x² it is 2x, because ((x + Δx)² − x²)/Δx = 2x + Δx.',
-  'Mitosis makes two cells with the same chromosomes; meiosis makes four with half of them. One is for growth, the other for reproduction.',
+  'Nothing “moves”: you subtract 4 on both sides, so 3x + 4 = 10 becomes 3x = 6. Now try 5x − 2 = 13.',
+  'Take ½ + ⅓: both are made of sixths, 3⁄6 and 2⁄6, so together 5⁄6. The denominator stays as it is.',
+  'Exactly! As Δx → 0 the limit of Δy/Δx is f′(x). For f(x) = x² it is 2x; can you show it yourself?',
+  'Mitosis makes two cells with the same chromosomes, for growth; meiosis four with half of them.',
 ];
 
 export interface Turn {

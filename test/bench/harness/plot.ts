@@ -7,6 +7,7 @@ const LINES = '#e5e7eb';
 const MET = '#2f7d5b';
 const MISSED = '#c2571a';
 const LIMIT = '#9ca3af';
+const PLATFORM = '#2563a8';
 
 const WIDTH = 760;
 const LEFT = 200;
@@ -77,14 +78,20 @@ const ratioBars = (results: Saved[]): Bar[] =>
   );
 
 function latencyBars(results: Saved[]): Bar[] {
-  const bar = (label: string, value: number, color: string) => ({ label, value, shown: `${number(value)} ms`, color });
-  return results.flatMap(({ workload, details: { p50, p99, limitP50, limitP99 } }) =>
+  const bar = (label: string, value: number, color: string, goal?: string) => ({
+    label,
+    value,
+    shown: `${number(value)} ms`,
+    color,
+    goal: goal === undefined ? undefined : goalOf(goal),
+  });
+  return results.flatMap(({ workload, checks, details: { p50, p99, limitP50, limitP99 } }) =>
     p50 === undefined || p99 === undefined || limitP50 === undefined || limitP99 === undefined
       ? []
       : [
-          bar(`${workload} p50`, p50, MET),
+          bar(`${workload} p50`, p50, PLATFORM),
           bar('limit p50', limitP50, LIMIT),
-          bar(`${workload} p99`, p99, MET),
+          bar(`${workload} p99`, p99, PLATFORM, checks.find(({ name }) => name === 'p99')?.goal),
           bar('limit p99', limitP99, LIMIT),
         ],
   );
@@ -107,7 +114,11 @@ const startBars = (results: Saved[]): Bar[] =>
 export function plotOf(results: Saved[]): string {
   const panels: [title: string, subtitle: string, bars: Bar[]][] = [
     ['Throughput as a part of its limit', 'Dashed: the goal. Green: met, orange: missed.', ratioBars(results)],
-    ['Latency', 'Percentiles under that load, platform and limit.', latencyBars(results)],
+    [
+      'Latency',
+      'Percentiles under that load: platform blue, limit grey. Dashed: the goal, where there is one.',
+      latencyBars(results),
+    ],
     ['Time to ready', 'Dashed: the longest that is allowed.', startBars(results)],
   ];
   let top = 40;

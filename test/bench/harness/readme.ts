@@ -31,7 +31,8 @@ process from \`/proc/<pid>/stat\`, so it also holds what the process does beside
 with \`LOG_ACCESS=false\`: the limits write no access log either.
 
 - **cached-read**: 32 connections read a chat with 50 messages. Limit: [a bare Fastify](../../test/bench/bare-fastify.ts) that asks
-  Redis for the same keys in the same order through the same client and sends the same bytes and headers (checked).
+  Redis for the same keys in the same order through the same client and sends the same bytes and headers (checked), untouched
+  from Redis to the socket. The notes also name one that takes them as a string on the way.
 - **append**: 8 connections write to 32 chats of 4 learners. Limit: \`pgbench\` with 8 clients, prepared statements,
   [the statements that the API sends](../../test/bench/harness/append-scripts.ts) in as many round trips, on a copy of the
   database. "In one trip" is the same work pipelined: what is left when nobody waits for answers. The next side starts only when
