@@ -220,6 +220,36 @@ describe('Read models', () => {
     for (let read = 0; read < 3; read++) expect((await getChat(learner, chatId)).title).toBe('new');
   });
 
+  it('TU-5 with a read token nobody joins a query that began before that write, even if forgetting has failed', async () => {
+    const learner = await contexts.newLearner();
+    const chatId = await newChat(learner, 'before');
+    const database = contexts.app.get(Database);
+    const read = database.read.bind(database);
+    let loaded = () => {};
+    let letGo = () => {};
+    const hasLoaded = new Promise<void>((resolve) => (loaded = resolve));
+    const mayGo = new Promise<void>((resolve) => (letGo = resolve));
+    jest.spyOn(database, 'read').mockImplementationOnce(async (...args) => {
+      const rows = await read(...args);
+      loaded();
+      await mayGo;
+      return rows as never;
+    });
+    jest.spyOn(store, 'delete').mockRejectedValueOnce(new Error('Redis is away'));
+    try {
+      const slow = getChat(learner, chatId);
+      await hasLoaded;
+      const { readToken } = await contexts.commands.execute(new RenameChat(learner, chatId, 'after'));
+      const withToken = getChat(learner, chatId, readToken);
+      letGo();
+      expect((await slow).title).toBe('before');
+      expect((await withToken).title).toBe('after');
+    } finally {
+      letGo();
+      jest.restoreAllMocks();
+    }
+  });
+
   it('TI-5 under random reads and writes nobody reads something older than what was acknowledged', async () => {
     const learner = await contexts.newLearner();
     const chatId = await newChat(learner);

@@ -20,7 +20,7 @@ export interface ReadOptions {
   readToken?: string;
 }
 
-type Loaded = (Omit<Envelope, 'generation'> & { found: true }) | { found: false };
+type Loaded = (Omit<Envelope, 'generation'> & { found: true }) | { found: false; snapshot: string };
 
 /**
  * Answers queries from the cache, else from PostgreSQL. A cached view counts only if it was read under
@@ -85,7 +85,12 @@ export class ReadModels {
       this.requests.inc({ outcome: 'stale_rejected' });
     } else this.requests.inc({ outcome: 'miss' });
 
-    return asView(await this.load(model, owner, params, valueKey, generation));
+    const loaded = await this.load(model, owner, params, valueKey, generation);
+    // The query that we have joined may have begun before that write.
+    if (atLeast !== undefined && !snapshotSees(loaded.snapshot, atLeast)) {
+      return asView(await this.query(model, owner, owner.userId, params));
+    }
+    return asView(loaded);
   }
 
   /** Requests that miss together under one generation share one query, and its result. */
@@ -117,13 +122,14 @@ export class ReadModels {
     ownerId: string,
     params: Params,
   ): Promise<Loaded> {
-    const [row] = await this.database.read<ViewRow & { snapshot: string }>(
+    const [row] = await this.database.read<Partial<ViewRow> & { snapshot: string }>(
       actor,
-      `select pg_current_snapshot()::text as snapshot, view.* from (${model.sql}) view`,
+      `select pg_current_snapshot()::text as snapshot, view.* from (select) always left join (${model.sql}) view on true`,
       model.values(ownerId, params),
     );
-    if (!row) return { found: false };
-    return { found: true, snapshot: row.snapshot, at: Date.now(), version: row.version ?? undefined, json: row.json };
+    const { snapshot, json, version } = row!;
+    if (typeof json !== 'string') return { found: false, snapshot };
+    return { found: true, snapshot, at: Date.now(), version: version ?? undefined, json };
   }
 
   /** The tag's generation, made if there is none, and what is cached under the key. Of several that make one, the first decides. */

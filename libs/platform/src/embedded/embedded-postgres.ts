@@ -18,15 +18,28 @@ export interface EmbeddedPostgres {
 /** Unix socket paths end at 107 bytes; PostgreSQL adds its file name. */
 const LONGEST_SOCKET_FOLDER = 107 - '/.s.PGSQL.5432'.length;
 
+/** Makes the folder, if need be, and keeps others out: the socket in it lets in whoever reaches it. */
+function ownFolder(dataDir: string): string {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    chmodSync(dataDir, 0o700);
+    return realpathSync(dataDir);
+  } catch (error) {
+    throw new ConfigurationError(
+      'DATA_DIR_UNUSABLE',
+      `${dataDir} cannot be used as data folder (${(error as Error).message}): choose another one with STUDENTLY_DATA_DIR.`,
+    );
+  }
+}
+
 /** Everything of one embedded database has its place under its data folder. */
 function placesOf(dataDir: string) {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  chmodSync(dataDir, 0o700); // the socket lets in whoever reaches it
-  const folder = realpathSync(dataDir);
+  const folder = ownFolder(dataDir);
   const id = createHash('sha256').update(folder).digest('hex').slice(0, 24);
   const beside = join(folder, 'run');
   const socketFolder = Buffer.byteLength(beside) <= LONGEST_SOCKET_FOLDER ? beside : join(tmpdir(), `studently-${id}`);
   mkdirSync(socketFolder, { recursive: true, mode: 0o700 });
+  chmodSync(socketFolder, 0o700); // refused if somebody else has put a folder there
   return {
     data: join(folder, 'postgres'),
     socket: join(socketFolder, '.s.PGSQL.5432'),
@@ -51,7 +64,7 @@ async function takeLock(name: string): Promise<Server | undefined> {
 /**
  * Starts PostgreSQL inside this process (PGlite, in a thread of its own) on the data in `dataDir`.
  * It survives `kill -9`: what was acknowledged is on the disk.
- * @throws ConfigurationError `DATA_DIR_IN_USE` while another process runs on the folder
+ * @throws ConfigurationError `DATA_DIR_IN_USE` while another process runs on the folder, `DATA_DIR_UNUSABLE`
  */
 export async function startEmbeddedPostgres(dataDir: string): Promise<EmbeddedPostgres> {
   const places = placesOf(dataDir);
