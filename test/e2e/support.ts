@@ -105,7 +105,7 @@ export async function withRedis<T>(url: string, work: (redis: ReturnType<typeof 
   const redis = createClient({ url });
   await redis.connect();
   try {
-    return await work(redis as ReturnType<typeof createClient>);
+    return await work(redis);
   } finally {
     await redis.disconnect();
   }

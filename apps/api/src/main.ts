@@ -51,7 +51,12 @@ async function main(): Promise<void> {
   await app.init();
   const { BOOTSTRAP_ADMIN_EMAIL: email, BOOTSTRAP_ADMIN_PASSWORD: password } = settings;
   if (email && password) await app.get(CommandBus).execute(new BootstrapAdmin(email, password));
-  await app.listen(settings.PORT, settings.HOST);
+  await app.listen(settings.PORT, settings.HOST).catch((error: Error) => {
+    throw new ConfigurationError(
+      'PORT_UNUSABLE',
+      `Cannot listen on ${settings.HOST}:${settings.PORT} (${error.message}): stop what listens there, or choose another PORT.`,
+    );
+  });
   const url = (await app.getUrl()).replace('[::1]', 'localhost');
   process.stdout.write(
     `\nStudentlyAI data platform is ready (${target.embedded ? `embedded, data in ${settings.STUDENTLY_DATA_DIR}` : 'served'})\n` +
