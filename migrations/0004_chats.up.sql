@@ -50,7 +50,8 @@ create policy chat_messages_owner on chat_messages to studently_owner using (tru
 create policy chat_messages_self on chat_messages to studently_app
   using (user_id = nullif(current_setting('app.user_id', true), '')::uuid)
   with check (user_id = nullif(current_setting('app.user_id', true), '')::uuid);
-grant select, insert, update, delete on chat_messages to studently_app;
+-- A message never changes, and leaves only with its chat, by the cascade.
+grant select, insert on chat_messages to studently_app;
 
 -- The model as it was asked for: messages as one ordered array (docs/seed.md, `AIChat`).
 create view ai_chats_seed with (security_invoker = true) as

@@ -68,7 +68,7 @@ const GRANTS: Record<string, Record<string, string>> = {
   studently_app: {
     ai_chats_seed: 'SELECT',
     audit_events: 'INSERT',
-    chat_messages: CRUD,
+    chat_messages: 'INSERT,SELECT',
     chats: CRUD,
     'find_login()': 'EXECUTE',
     idempotency_keys: CRUD,

@@ -301,7 +301,7 @@ describe('Read models', () => {
         contexts.queries.execute(new GetUser(learner, learner.userId, 'profile')),
         contexts.queries.execute(new ListChats(learner, {}, page)),
         contexts.queries.execute(new ListUsers(admin, {}, page)),
-      ]).then((views) => views.map((view) => view.json));
+      ]).then((views) => views.map((view) => view.json.toString()));
     };
     const before = await answers();
     expect(await answers()).toEqual(before);

@@ -1,10 +1,12 @@
 #!/usr/bin/env node
+import './compile-cache';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CommandBus } from '@nestjs/cqrs';
 import { BootstrapAdmin } from '@studently/identity';
 import {
   checkServer,
   ConfigurationError,
+  DomainError,
   Health,
   loadSettings,
   Migrations,
@@ -23,14 +25,41 @@ interface OpenDatabase {
 async function openDatabase(settings: Settings): Promise<OpenDatabase> {
   if (settings.DATABASE_URL) return { target: { url: settings.DATABASE_URL, embedded: false } };
   const embedded = await startEmbeddedPostgres(settings.STUDENTLY_DATA_DIR);
-  await new Migrations(embedded.target).up();
+  if (await isPending(embedded.target)) await new Migrations(embedded.target).up();
   return embedded;
+}
+
+/** Cheaper than to ask the migrator, which brings its own ORM. */
+async function isPending(target: DatabaseTarget): Promise<boolean> {
+  try {
+    await checkServer(target);
+    return false;
+  } catch (error) {
+    if (error instanceof ConfigurationError && error.code === 'DB_MIGRATIONS_PENDING') return true;
+    throw error;
+  }
+}
+
+async function bootstrapAdmin(commands: CommandBus, settings: Settings): Promise<void> {
+  const { BOOTSTRAP_ADMIN_EMAIL: email, BOOTSTRAP_ADMIN_PASSWORD: password } = settings;
+  if (!email || !password) return;
+  try {
+    await commands.execute(new BootstrapAdmin(email, password));
+  } catch (error) {
+    if (!(error instanceof DomainError) || error.kind === 'unavailable') throw error;
+    const reasons = error.details.faults?.map((fault) => fault.message).join(' ') ?? error.message;
+    throw new ConfigurationError('BOOTSTRAP_ADMIN_REFUSED', `The first ADMIN cannot be made: ${reasons}`);
+  }
 }
 
 async function main(): Promise<void> {
   const settings = loadSettings();
   const { target, stop } = await openDatabase(settings);
-  for (const warning of await checkServer(target)) process.stderr.write(`warning: ${warning}\n`);
+  const warnings = await checkServer(target);
+  if (!target.embedded && !settings.REDIS_URL) {
+    warnings.push('REDIS_URL is not set: run one API process only, as others would not hear of its changes.');
+  }
+  for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
 
   const app = await createApp(settings, target);
   let ending = false;
@@ -49,8 +78,7 @@ async function main(): Promise<void> {
   process.on('SIGINT', () => void end());
 
   await app.init();
-  const { BOOTSTRAP_ADMIN_EMAIL: email, BOOTSTRAP_ADMIN_PASSWORD: password } = settings;
-  if (email && password) await app.get(CommandBus).execute(new BootstrapAdmin(email, password));
+  await bootstrapAdmin(app.get(CommandBus), settings);
   await app.listen(settings.PORT, settings.HOST).catch((error: Error) => {
     throw new ConfigurationError(
       'PORT_UNUSABLE',

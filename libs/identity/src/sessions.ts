@@ -74,7 +74,7 @@ export class Sessions implements OnModuleInit {
   private async fromStore({ userId, sessionId }: SessionToken): Promise<SessionData | undefined> {
     let text: string | undefined;
     try {
-      [text] = await this.store.get([keyOf(sessionId)]);
+      text = (await this.store.get([keyOf(sessionId)]))[0]?.toString();
     } catch {
       return undefined; // the store is away; the database answers
     }

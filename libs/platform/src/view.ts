@@ -4,7 +4,8 @@
  */
 export class View<T> {
   constructor(
-    readonly json: string,
+    /** JSON text; UTF-8 bytes where it comes from the cache. */
+    readonly json: string | Buffer,
     /** The version behind the ETag; undefined where there is none (lists). */
     readonly version?: number,
   ) {}
@@ -14,14 +15,14 @@ export class View<T> {
   }
 
   get value(): T {
-    return JSON.parse(this.json) as T;
+    return JSON.parse(this.json.toString()) as T;
   }
 }
 
 /** What a committed command answers. `T` is void where there is nothing to show. */
 export class Written<T> extends View<T> {
   constructor(
-    json: string,
+    json: string | Buffer,
     version: number | undefined,
     /** Send it with a read, and the read sees at least this write. */
     readonly readToken: string,
@@ -34,6 +35,6 @@ export class Written<T> extends View<T> {
   }
 
   override get value(): T {
-    return (this.json === '' ? undefined : JSON.parse(this.json)) as T;
+    return (this.json === '' ? undefined : JSON.parse(this.json.toString())) as T;
   }
 }

@@ -59,7 +59,7 @@ export function addHooks(fastify: FastifyInstance, { duration, access, isDrainin
     if (payload instanceof View) describe(payload, request, reply);
     done(null, payload);
   });
-  fastify.setReplySerializer((payload) => (payload instanceof View ? payload.json : JSON.stringify(payload)));
+  fastify.setReplySerializer((payload) => (payload instanceof View ? (payload.json as string) : JSON.stringify(payload))); // bytes go out as they are
 
   fastify.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'none';

@@ -1,5 +1,10 @@
 import * as fc from 'fast-check';
-import { open, seal, type Envelope } from './envelope';
+import { open as openBytes, seal, type Envelope } from './envelope';
+
+const open = (text: string) => {
+  const envelope = openBytes(Buffer.from(text));
+  return envelope && { ...envelope, json: envelope.json.toString() };
+};
 
 const envelope: Envelope = { generation: 'g', snapshot: '5:7:6', at: 1, version: 3, json: '{"title":"🌱\\n"}' };
 
@@ -11,7 +16,7 @@ describe('A cached envelope', () => {
         fc.string(),
         fc.nat(),
         fc.option(fc.nat(), { nil: undefined }),
-        fc.string(),
+        fc.string({ unit: 'grapheme' }),
         (generation, snapshot, at, version, json) => {
           expect(open(seal({ generation, snapshot, at, version, json }))).toEqual({
             v: expect.any(Number),
@@ -36,7 +41,7 @@ describe('A cached envelope', () => {
     ['without a line end', seal(envelope).replace('\n', ' ')],
     ['that is empty', ''],
     ['that is only a line end', '\n'],
-    ['that is only data', envelope.json],
+    ['that is only data', envelope.json.toString()],
     ['whose header is no object', '1\n{}'],
     ['whose header is null', 'null\n{}'],
   ])('RED-14 %s is a miss', (_, text) => {

@@ -5,8 +5,9 @@ import type { KeyValueStore } from './key-value-store';
 export class MemoryStore implements KeyValueStore {
   constructor(private readonly cache: Cache) {}
 
-  async get(keys: readonly string[]): Promise<(string | undefined)[]> {
-    return Promise.all(keys.map((key) => this.cache.get<string>(key)));
+  async get(keys: readonly string[]): Promise<(Buffer | undefined)[]> {
+    const values = await Promise.all(keys.map((key) => this.cache.get<string>(key)));
+    return values.map((value) => (value === undefined ? undefined : Buffer.from(value)));
   }
 
   async set(key: string, value: string, ttlSeconds: number): Promise<void> {

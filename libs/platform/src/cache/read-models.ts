@@ -133,9 +133,9 @@ export class ReadModels {
   }
 
   /** The tag's generation, made if there is none, and what is cached under the key. Of several that make one, the first decides. */
-  private async current(tagKey: string, valueKey: string): Promise<[generation?: string, cached?: string]> {
+  private async current(tagKey: string, valueKey: string): Promise<[generation?: string, cached?: Buffer]> {
     const [generation, cached] = await this.fromStore([tagKey, valueKey]);
-    if (generation !== undefined || this.storeIsDown) return [generation, cached];
+    if (generation !== undefined || this.storeIsDown) return [generation?.toString(), cached];
     const mine = randomUUID();
     try {
       if (await this.store.setIfAbsent(tagKey, mine, CACHE_TTL_SECONDS)) return [mine];
@@ -144,7 +144,7 @@ export class ReadModels {
       return [];
     }
     const [first, loaded] = await this.fromStore([tagKey, valueKey]); // whose maker may have loaded the view by now
-    return [first, loaded];
+    return [first?.toString(), loaded];
   }
 
   private async keep(valueKey: string, { generation, snapshot, at, version, json }: Envelope): Promise<void> {
@@ -158,7 +158,7 @@ export class ReadModels {
   }
 
   /** Without the store every request is a miss: slower, never wrong. */
-  private async fromStore(keys: string[]): Promise<(string | undefined)[]> {
+  private async fromStore(keys: string[]): Promise<(Buffer | undefined)[]> {
     try {
       const values = await this.store.get(keys);
       this.storeIsDown = false;

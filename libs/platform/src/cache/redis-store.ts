@@ -1,5 +1,7 @@
-import type { RedisClientType } from 'redis4';
+import { commandOptions, type RedisClientType } from 'redis4';
 import type { KeyValueStore } from './key-value-store';
+
+const AS_BYTES = commandOptions({ returnBuffers: true });
 
 /** Longer than any healthy answer; a server that hangs must not hold up a request that PostgreSQL can serve. */
 const DEADLINE_MS = 300;
@@ -11,8 +13,8 @@ const DEADLINE_MS = 300;
 export class RedisStore implements KeyValueStore {
   constructor(private readonly client: RedisClientType) {}
 
-  async get(keys: readonly string[]): Promise<(string | undefined)[]> {
-    const values = await within(this.client.mGet([...keys]));
+  async get(keys: readonly string[]): Promise<(Buffer | undefined)[]> {
+    const values = await within(this.client.mGet(AS_BYTES, [...keys]));
     return values.map((value) => value ?? undefined);
   }
 

@@ -45,7 +45,7 @@ function placesOf(dataDir: string) {
     socket: join(socketFolder, '.s.PGSQL.5432'),
     // An abstract socket: the kernel frees it with the process, however that ends.
     lock: `\0studently-${id}`,
-    target: { url: `postgres://postgres@localhost/postgres?host=${encodeURIComponent(socketFolder)}`, embedded: true },
+    target: { url: `postgres://postgres@localhost:5432/postgres?host=${encodeURIComponent(socketFolder)}`, embedded: true },
   };
 }
 

@@ -17,9 +17,9 @@ const TAKE = `
   where id in (select id from outbox where available_at <= clock_timestamp() order by available_at, id limit $1 for update skip locked)
   returning id, topic, payload, attempts`;
 const DONE = 'delete from outbox where id = any($1::bigint[])';
-/** Tries again after 0.4, 0.8, 1.6 … 60 s. */
+/** Tries again after 0.4, 0.8 and then every second: when Redis is back, whatever it still holds is forgotten within that time. */
 const LATER = `
-  update outbox set available_at = clock_timestamp() + least(60, 0.2 * 2 ^ least(attempts, 20)) * interval '1 second'
+  update outbox set available_at = clock_timestamp() + least(1, 0.2 * 2 ^ least(attempts, 20)) * interval '1 second'
   where id = any($1::bigint[])`;
 const LAG = 'select coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8 as lag from outbox';
 
@@ -77,7 +77,10 @@ export class OutboxRelay implements OnApplicationBootstrap, OnApplicationShutdow
         done.push(row.id);
       } catch (error) {
         failed.push(row.id);
-        this.logger.warn(`${row.topic} will be tried again: ${error instanceof Error ? error.name : 'failure'}`);
+        // At the first, second, fourth, eighth … time: an outage should not fill the log.
+        if (Number.isInteger(Math.log2(row.attempts))) {
+          this.logger.warn(`${row.topic} has failed ${row.attempts} times: ${error instanceof Error ? error.name : 'failure'}`);
+        }
       }
     }
     if (done.length > 0) await this.database.write(SYSTEM, DONE, [done]);

@@ -35,7 +35,7 @@ export class Health {
   async readiness(): Promise<Readiness> {
     const required = await this.check([
       () => this.indicate('postgres', () => this.database.read(SYSTEM, 'select 1')),
-      () => this.indicate('draining', () => Promise[this.draining ? 'reject' : 'resolve'](new Error('shutting down'))),
+      () => this.drainingCheck(),
     ]);
     const helpful = await this.check([
       () => this.indicate('cache', () => this.cache.ping()),
@@ -46,9 +46,16 @@ export class Health {
     return { status: isDown(required) ? 'down' : isDown(helpful) ? 'degraded' : 'ok', checks };
   }
 
-  private async check(indicators: (() => Promise<HealthIndicatorResult>)[]): Promise<Readiness['checks']> {
+  private async check(
+    indicators: (() => HealthIndicatorResult | Promise<HealthIndicatorResult>)[],
+  ): Promise<Readiness['checks']> {
     const result = await this.health.check(indicators).catch((error: { getResponse(): unknown }) => error.getResponse());
     return (result as { details: Readiness['checks'] }).details;
+  }
+
+  private drainingCheck(): HealthIndicatorResult {
+    const indicator = this.indicators.check('draining');
+    return this.draining ? indicator.down('shutting down') : indicator.up();
   }
 
   private async indicate(name: string, probe: () => Promise<unknown>): Promise<HealthIndicatorResult> {

@@ -36,6 +36,8 @@ export function connectionOptions(target: DatabaseTarget, poolSize: number, pati
     pipeline: true,
     // PGlite has one session for all connections and knows no timeouts.
     ...(target.embedded || patient ? {} : REQUEST_TIMEOUTS),
+    // A Unix socket; what PGSSLMODE says is meant for somebody else.
+    ...(target.embedded && { ssl: false }),
   };
 }
 

@@ -67,6 +67,6 @@ export async function keepAnswer(tx: Transaction, written: Written<unknown>): Pr
   await tx.query(
     `update idempotency_keys set answer = $3, answer_version = $4, read_token = $5, existed = $6
      where user_id = $1 and id = $2`,
-    [userId, keyId(idempotency.key), written.json, written.version ?? null, written.readToken, written.existed],
+    [userId, keyId(idempotency.key), written.json.toString(), written.version ?? null, written.readToken, written.existed],
   );
 }
