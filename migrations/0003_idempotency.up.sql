@@ -5,7 +5,7 @@ create table idempotency_keys (
   id uuid not null,
   fingerprint bytea not null check (length(fingerprint) = 32),
   answer text,
-  answer_version integer,
+  answer_etag text,
   read_token text,
   existed boolean not null default false,
   created_at timestamptz(3) not null default now(),

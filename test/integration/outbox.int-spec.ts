@@ -89,15 +89,15 @@ describe('DC-5 the outbox', () => {
     expect([heard, await waiting()]).toEqual([['left'], []]);
   });
 
-  it('backs off from a failing consumer: 0.4, 0.8, 1.6 … 60 s, and never gives up', async () => {
+  it('backs off from a failing consumer: 0.4, 0.8, then every second, and never gives up', async () => {
     consumers.on(Hopeless, () => Promise.reject(new Error('never')));
     await record(new Hopeless(learner.userId));
-    for (const [attempt, expected] of [0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 60, 60].entries()) {
+    for (const [attempt, expected] of [0.4, 0.8, 1, 1, 1].entries()) {
       await due();
       await relay.relay();
       const [row] = await waiting();
       expect(row!.attempts).toBe(attempt + 1);
-      expect([row!.seconds > expected - 1, row!.seconds <= expected]).toEqual([true, true]);
+      expect([row!.seconds > expected - 0.3, row!.seconds <= expected]).toEqual([true, true]);
       expect(await relay.relay()).toBe(0); // it is not its turn
     }
   });

@@ -239,7 +239,7 @@ describe('Read models', () => {
       const rows = await read(...args);
       loaded();
       await mayGo;
-      return rows as never;
+      return rows;
     });
     jest.spyOn(store, 'delete').mockRejectedValueOnce(new Error('Redis is away'));
     try {

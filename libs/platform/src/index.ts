@@ -1,5 +1,5 @@
 export { CACHE_STORE, SESSION_STORE, type KeyValueStore } from './cache/key-value-store';
-export { forgottenBy, type ReadModel } from './cache/read-model';
+export { asView, forgottenBy, type ReadModel } from './cache/read-model';
 export { ReadModels } from './cache/read-models';
 export { RedisConnections } from './cache/stores.module';
 export { ConfigurationError, loadSettings, SETTINGS, type Settings } from './config/config';

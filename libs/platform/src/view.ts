@@ -6,12 +6,12 @@ export class View<T> {
   constructor(
     /** JSON text; UTF-8 bytes where it comes from the cache. */
     readonly json: string | Buffer,
-    /** The version behind the ETag; undefined where there is none (lists). */
-    readonly version?: number,
+    /** Changes with every change of the resource; undefined where there is none (lists). */
+    readonly etag?: string,
   ) {}
 
-  static of<T>(value: T, version?: number): View<T> {
-    return new View<T>(JSON.stringify(value), version);
+  static of<T>(value: T): View<T> {
+    return new View<T>(JSON.stringify(value));
   }
 
   get value(): T {
@@ -23,7 +23,7 @@ export class View<T> {
 export class Written<T> extends View<T> {
   constructor(
     json: string | Buffer,
-    version: number | undefined,
+    etag: string | undefined,
     /** Send it with a read, and the read sees at least this write. */
     readonly readToken: string,
     /** The resource was already there, made by an equal command with the same id. */
@@ -31,7 +31,7 @@ export class Written<T> extends View<T> {
     /** The command had run before under the same idempotency key: this is the first answer again. */
     readonly replayed = false,
   ) {
-    super(json, version);
+    super(json, etag);
   }
 
   override get value(): T {

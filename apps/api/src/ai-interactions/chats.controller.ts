@@ -68,9 +68,9 @@ export class ChatsController {
     @CurrentActor() actor: Learner,
     @Param('chatId', { schema: Id }) chatId: string,
     @Body({ schema: ChatPatch }) { title }: z.infer<typeof ChatPatch>,
-    @IfMatch() version?: number,
+    @IfMatch() ifMatch?: string,
   ) {
-    return this.commands.execute(new RenameChat(actor, chatId, title, version));
+    return this.commands.execute(new RenameChat(actor, chatId, title, ifMatch));
   }
 
   @Delete(':chatId')
@@ -78,8 +78,8 @@ export class ChatsController {
   @Idempotent()
   @Versioned()
   @Answers(204)
-  deleteChat(@CurrentActor() actor: Learner, @Param('chatId', { schema: Id }) chatId: string, @IfMatch() version?: number) {
-    return this.commands.execute(new DeleteChat(actor, chatId, version));
+  deleteChat(@CurrentActor() actor: Learner, @Param('chatId', { schema: Id }) chatId: string, @IfMatch() ifMatch?: string) {
+    return this.commands.execute(new DeleteChat(actor, chatId, ifMatch));
   }
 
   @Post(':chatId/messages')

@@ -87,8 +87,8 @@ function describe(view: View<unknown>, request: FastifyRequest, reply: FastifyRe
     if (view.replayed) void reply.header('idempotent-replayed', 'true');
     if (view.existed && view.json !== '') void reply.code(200);
   }
-  if (view.version === undefined) return;
-  const etag = `"${view.version}"`;
+  if (view.etag === undefined) return;
+  const etag = `"${view.etag}"`;
   void reply.header('etag', etag);
   const known = request.headers['if-none-match'];
   if (

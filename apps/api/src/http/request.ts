@@ -34,11 +34,11 @@ export const Caller = createParamDecorator((_: unknown, context: ExecutionContex
   };
 });
 
-/** The version in If-Match; undefined without one, or for `*`. What is no version of ours never matches. */
-export const IfMatch = createParamDecorator((_: unknown, context: ExecutionContext): number | undefined => {
+/** The ETag in If-Match; undefined without one, or for `*`. */
+export const IfMatch = createParamDecorator((_: unknown, context: ExecutionContext): string | undefined => {
   const header = requestOf(context).headers['if-match'];
   if (header === undefined || header === '*') return undefined;
-  return Number(/^(?:W\/)?"(\d{1,9})"$/.exec(header)?.[1] ?? -1);
+  return /^(?:W\/)?"([^"]*)"$/.exec(header)?.[1] ?? header;
 });
 
 /** X-Read-Token of an earlier write: the answer must not be older. */

@@ -33,9 +33,9 @@ export class ProfileController {
     @CurrentActor() actor: Learner,
     @Param('userId', { schema: Id }) userId: string,
     @Body({ schema: ProfileBody }) body: z.infer<typeof ProfileBody>,
-    @IfMatch() version?: number,
+    @IfMatch() ifMatch?: string,
   ) {
-    return this.commands.execute(new PutProfile(actor, userId, body, version));
+    return this.commands.execute(new PutProfile(actor, userId, body, ifMatch));
   }
 
   @Patch()
@@ -46,9 +46,9 @@ export class ProfileController {
     @CurrentActor() actor: Learner,
     @Param('userId', { schema: Id }) userId: string,
     @Body({ schema: ProfilePatch }) body: z.infer<typeof ProfilePatch>,
-    @IfMatch() version?: number,
+    @IfMatch() ifMatch?: string,
   ) {
-    return this.commands.execute(new ChangeProfile(actor, userId, body, version));
+    return this.commands.execute(new ChangeProfile(actor, userId, body, ifMatch));
   }
 
   @Delete()
@@ -56,7 +56,7 @@ export class ProfileController {
   @Idempotent()
   @Versioned()
   @Answers(204)
-  deleteProfile(@CurrentActor() actor: Learner, @Param('userId', { schema: Id }) userId: string, @IfMatch() version?: number) {
-    return this.commands.execute(new DeleteProfile(actor, userId, version));
+  deleteProfile(@CurrentActor() actor: Learner, @Param('userId', { schema: Id }) userId: string, @IfMatch() ifMatch?: string) {
+    return this.commands.execute(new DeleteProfile(actor, userId, ifMatch));
   }
 }

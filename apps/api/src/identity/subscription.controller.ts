@@ -37,9 +37,9 @@ export class SubscriptionController {
     @CurrentActor() actor: Learner,
     @Param('userId', { schema: Id }) userId: string,
     @Body({ schema: SubscriptionBody }) body: z.infer<typeof SubscriptionBody>,
-    @IfMatch() version?: number,
+    @IfMatch() ifMatch?: string,
   ) {
-    return this.commands.execute(new PutSubscription(actor, userId, body, version));
+    return this.commands.execute(new PutSubscription(actor, userId, body, ifMatch));
   }
 
   @Delete()
@@ -50,8 +50,8 @@ export class SubscriptionController {
   deleteSubscription(
     @CurrentActor() actor: Learner,
     @Param('userId', { schema: Id }) userId: string,
-    @IfMatch() version?: number,
+    @IfMatch() ifMatch?: string,
   ) {
-    return this.commands.execute(new DeleteSubscription(actor, userId, version));
+    return this.commands.execute(new DeleteSubscription(actor, userId, ifMatch));
   }
 }

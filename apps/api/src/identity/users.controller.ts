@@ -68,9 +68,9 @@ export class UsersController {
     @CurrentActor() actor: Learner,
     @Param('userId', { schema: Id }) userId: string,
     @Body({ schema: UserPatch }) body: z.infer<typeof UserPatch>,
-    @IfMatch() version?: number,
+    @IfMatch() ifMatch?: string,
   ) {
-    return this.commands.execute(new ChangeUser(actor, userId, body, version));
+    return this.commands.execute(new ChangeUser(actor, userId, body, ifMatch));
   }
 
   @Delete(':userId')
@@ -78,8 +78,8 @@ export class UsersController {
   @Idempotent()
   @Versioned()
   @Answers(204)
-  delete(@CurrentActor() actor: Learner, @Param('userId', { schema: Id }) userId: string, @IfMatch() version?: number) {
-    return this.commands.execute(new DeleteUser(actor, userId, version));
+  delete(@CurrentActor() actor: Learner, @Param('userId', { schema: Id }) userId: string, @IfMatch() ifMatch?: string) {
+    return this.commands.execute(new DeleteUser(actor, userId, ifMatch));
   }
 
   @Put(':userId/password')
@@ -102,9 +102,9 @@ export class UsersController {
     @CurrentActor() actor: Learner,
     @Param('userId', { schema: Id }) userId: string,
     @Body({ schema: RoleBody }) { role }: z.infer<typeof RoleBody>,
-    @IfMatch() version?: number,
+    @IfMatch() ifMatch?: string,
   ) {
-    return this.commands.execute(new ChangeRole(actor, userId, role, version));
+    return this.commands.execute(new ChangeRole(actor, userId, role, ifMatch));
   }
 }
 

@@ -8,7 +8,7 @@ export class DeleteChat extends Command<Written<void>> {
   constructor(
     readonly actor: Learner,
     readonly chatId: string,
-    readonly expectedVersion?: number,
+    readonly ifMatch?: string,
   ) {
     super();
   }
@@ -18,10 +18,10 @@ export class DeleteChat extends Command<Written<void>> {
 export class DeleteChatHandler implements ICommandHandler<DeleteChat> {
   constructor(private readonly unitOfWork: UnitOfWork) {}
 
-  execute({ actor, chatId, expectedVersion }: DeleteChat): Promise<Written<void>> {
+  execute({ actor, chatId, ifMatch }: DeleteChat): Promise<Written<void>> {
     return this.unitOfWork.run(actor, async (tx) => {
       const chat = await lockChat(tx, actor, chatId);
-      expectVersion(chat, expectedVersion);
+      expectVersion(chat, ifMatch);
       tx.em.remove(chat);
       tx.record(new ChatDeleted(actor.userId, chatId));
     });

@@ -9,7 +9,7 @@ export class RenameChat extends Command<Written<ChatView>> {
     readonly actor: Learner,
     readonly chatId: string,
     readonly title: string,
-    readonly expectedVersion?: number,
+    readonly ifMatch?: string,
   ) {
     super();
   }
@@ -19,10 +19,10 @@ export class RenameChat extends Command<Written<ChatView>> {
 export class RenameChatHandler implements ICommandHandler<RenameChat> {
   constructor(private readonly unitOfWork: UnitOfWork) {}
 
-  execute({ actor, chatId, title, expectedVersion }: RenameChat): Promise<Written<ChatView>> {
+  execute({ actor, chatId, title, ifMatch }: RenameChat): Promise<Written<ChatView>> {
     return this.unitOfWork.run<ChatView>(actor, async (tx) => {
       const chat = await lockChat(tx, actor, chatId);
-      expectVersion(chat, expectedVersion);
+      expectVersion(chat, ifMatch);
       chat.rename(title);
       tx.record(new ChatRenamed(actor.userId, chatId, ['title']));
       return tx.view(chatModel, actor.userId, { chatId, after: 0, limit: 50 });

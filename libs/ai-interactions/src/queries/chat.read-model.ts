@@ -1,4 +1,4 @@
-import { forgottenBy, type ReadModel } from '@studently/platform';
+import { asView, forgottenBy, type ReadModel } from '@studently/platform';
 import { ChatDeleted, ChatRenamed, ChatStarted, MessageAppended } from '../ai-interactions.events';
 import type { MessageRole } from '../domain/chat.entity';
 
@@ -34,8 +34,7 @@ export interface ChatPage {
 
 /** A chat with a page of its messages. */
 export const chatModel: ReadModel<ChatPage, ChatView> = {
-  sql: `
-    select row_to_json(view)::text as json, view.version from (
+  sql: asView(`
       select c.id, c.title, c.message_count as "messageCount", page.messages,
         case when $3 + $4 < c.message_count then $3 + $4 end as "nextAfter",
         iso8601(c.created_at) as "createdAt", iso8601(c.updated_at) as "updatedAt", c.version
@@ -49,8 +48,7 @@ export const chatModel: ReadModel<ChatPage, ChatView> = {
           order by m.seq
         ) message
       ) page
-      where c.user_id = $1 and c.id = $2
-    ) view`,
+      where c.user_id = $1 and c.id = $2`),
   values: (userId, { chatId, after, limit }) => [userId, chatId, after, limit],
   key: ({ chatId, after, limit }) => `chat:${chatId}:${after}:${limit}`,
   tag: ({ chatId }) => `chat:${chatId}`,

@@ -20,8 +20,8 @@ export class ExportChatHandler implements IQueryHandler<ExportChat> {
 
   async execute({ actor, chatId }: ExportChat): Promise<View<ChatView>> {
     const values = chatModel.values(actor.userId, { chatId, after: 0, limit: ALL });
-    const [row] = await this.database.read<{ json: string; version: number }>(actor, chatModel.sql, values);
+    const [row] = await this.database.read<{ json: string; etag: string }>(actor, chatModel.sql, values);
     if (!row) throw new NotFound('chat');
-    return new View(row.json, row.version);
+    return new View(row.json, row.etag);
   }
 }

@@ -12,7 +12,7 @@ export class PutProfile extends Command<Written<ProfileView>> {
     readonly actor: Learner,
     readonly userId: string,
     readonly profile: ProfileFields,
-    readonly expectedVersion?: number,
+    readonly ifMatch?: string,
   ) {
     super();
   }
@@ -24,7 +24,7 @@ export class ChangeProfile extends Command<Written<ProfileView>> {
     readonly actor: Learner,
     readonly userId: string,
     readonly changes: Partial<ProfileFields>,
-    readonly expectedVersion?: number,
+    readonly ifMatch?: string,
   ) {
     super();
   }
@@ -34,7 +34,7 @@ export class DeleteProfile extends Command<Written<void>> {
   constructor(
     readonly actor: Learner,
     readonly userId: string,
-    readonly expectedVersion?: number,
+    readonly ifMatch?: string,
   ) {
     super();
   }
@@ -44,12 +44,12 @@ export class DeleteProfile extends Command<Written<void>> {
 export class PutProfileHandler implements ICommandHandler<PutProfile> {
   constructor(private readonly unitOfWork: UnitOfWork) {}
 
-  execute({ actor, userId, profile, expectedVersion }: PutProfile): Promise<Written<ProfileView>> {
+  execute({ actor, userId, profile, ifMatch }: PutProfile): Promise<Written<ProfileView>> {
     return this.unitOfWork.run<ProfileView>(actor, async (tx) => {
       const user = await lockUser(tx, userId);
       const existing = await tx.em.findOne(Profile, { user });
       if (existing) {
-        expectVersion(existing, expectedVersion);
+        expectVersion(existing, ifMatch);
         existing.replace(profile);
       } else tx.em.persist(Profile.of(user, randomUUID(), profile));
       tx.record(new ProfileChanged(userId, Object.keys(profile)));
@@ -62,10 +62,10 @@ export class PutProfileHandler implements ICommandHandler<PutProfile> {
 export class ChangeProfileHandler implements ICommandHandler<ChangeProfile> {
   constructor(private readonly unitOfWork: UnitOfWork) {}
 
-  execute({ actor, userId, changes, expectedVersion }: ChangeProfile): Promise<Written<ProfileView>> {
+  execute({ actor, userId, changes, ifMatch }: ChangeProfile): Promise<Written<ProfileView>> {
     return this.unitOfWork.run<ProfileView>(actor, async (tx) => {
       const profile = await profileOf(tx, await lockUser(tx, userId));
-      expectVersion(profile, expectedVersion);
+      expectVersion(profile, ifMatch);
       profile.change(changes);
       tx.record(new ProfileChanged(userId, Object.keys(changes)));
       return tx.view(profileModel, userId, undefined);
@@ -77,10 +77,10 @@ export class ChangeProfileHandler implements ICommandHandler<ChangeProfile> {
 export class DeleteProfileHandler implements ICommandHandler<DeleteProfile> {
   constructor(private readonly unitOfWork: UnitOfWork) {}
 
-  execute({ actor, userId, expectedVersion }: DeleteProfile): Promise<Written<void>> {
+  execute({ actor, userId, ifMatch }: DeleteProfile): Promise<Written<void>> {
     return this.unitOfWork.run(actor, async (tx) => {
       const profile = await profileOf(tx, await lockUser(tx, userId));
-      expectVersion(profile, expectedVersion);
+      expectVersion(profile, ifMatch);
       tx.em.remove(profile);
       tx.record(new ProfileDeleted(userId));
     });

@@ -10,7 +10,7 @@ export class ChangeRole extends Command<Written<UserView>> {
     readonly actor: Learner,
     readonly userId: string,
     readonly role: Role,
-    readonly expectedVersion?: number,
+    readonly ifMatch?: string,
   ) {
     super();
   }
@@ -20,12 +20,12 @@ export class ChangeRole extends Command<Written<UserView>> {
 export class ChangeRoleHandler implements ICommandHandler<ChangeRole> {
   constructor(private readonly unitOfWork: UnitOfWork) {}
 
-  execute({ actor, userId, role, expectedVersion }: ChangeRole): Promise<Written<UserView>> {
+  execute({ actor, userId, role, ifMatch }: ChangeRole): Promise<Written<UserView>> {
     return this.unitOfWork.run<UserView>(actor, async (tx) => {
       const admins = await lockAdmins(tx);
       const user = await lockUser(tx, userId); // whom the actor may not see is not there
       if (actor.role !== 'ADMIN') throw new Forbidden('Only an ADMIN gives roles.');
-      expectVersion(user, expectedVersion);
+      expectVersion(user, ifMatch);
       user.changeRole(role, admins);
       tx.record(new RoleChanged(userId, ['role'], await endSessions(tx, userId)));
       return tx.view(userModel, userId, undefined);

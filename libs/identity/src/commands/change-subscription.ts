@@ -12,7 +12,7 @@ export class PutSubscription extends Command<Written<SubscriptionView>> {
     readonly actor: Learner,
     readonly userId: string,
     readonly subscription: SubscriptionFields,
-    readonly expectedVersion?: number,
+    readonly ifMatch?: string,
   ) {
     super();
   }
@@ -22,7 +22,7 @@ export class DeleteSubscription extends Command<Written<void>> {
   constructor(
     readonly actor: Learner,
     readonly userId: string,
-    readonly expectedVersion?: number,
+    readonly ifMatch?: string,
   ) {
     super();
   }
@@ -32,13 +32,13 @@ export class DeleteSubscription extends Command<Written<void>> {
 export class PutSubscriptionHandler implements ICommandHandler<PutSubscription> {
   constructor(private readonly unitOfWork: UnitOfWork) {}
 
-  execute({ actor, userId, subscription, expectedVersion }: PutSubscription): Promise<Written<SubscriptionView>> {
+  execute({ actor, userId, subscription, ifMatch }: PutSubscription): Promise<Written<SubscriptionView>> {
     return this.unitOfWork.run<SubscriptionView>(actor, async (tx) => {
       const user = await lockUser(tx, userId);
       assertAdmin(actor);
       const existing = await tx.em.findOne(Subscription, { user });
       if (existing) {
-        expectVersion(existing, expectedVersion);
+        expectVersion(existing, ifMatch);
         existing.replace(subscription);
       } else tx.em.persist(Subscription.of(user, randomUUID(), subscription));
       tx.record(new SubscriptionChanged(userId, Object.keys(subscription)));
@@ -51,13 +51,13 @@ export class PutSubscriptionHandler implements ICommandHandler<PutSubscription> 
 export class DeleteSubscriptionHandler implements ICommandHandler<DeleteSubscription> {
   constructor(private readonly unitOfWork: UnitOfWork) {}
 
-  execute({ actor, userId, expectedVersion }: DeleteSubscription): Promise<Written<void>> {
+  execute({ actor, userId, ifMatch }: DeleteSubscription): Promise<Written<void>> {
     return this.unitOfWork.run(actor, async (tx) => {
       const user = await lockUser(tx, userId);
       assertAdmin(actor);
       const subscription = await tx.em.findOne(Subscription, { user });
       if (!subscription) throw new NotFound('subscription');
-      expectVersion(subscription, expectedVersion);
+      expectVersion(subscription, ifMatch);
       tx.em.remove(subscription);
       tx.record(new SubscriptionDeleted(userId));
     });

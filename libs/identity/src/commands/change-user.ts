@@ -18,7 +18,7 @@ export class ChangeUser extends Command<Written<UserView>> {
     readonly actor: Learner,
     readonly userId: string,
     readonly changes: UserChanges,
-    readonly expectedVersion?: number,
+    readonly ifMatch?: string,
   ) {
     super();
   }
@@ -28,10 +28,10 @@ export class ChangeUser extends Command<Written<UserView>> {
 export class ChangeUserHandler implements ICommandHandler<ChangeUser> {
   constructor(private readonly unitOfWork: UnitOfWork) {}
 
-  execute({ actor, userId, changes, expectedVersion }: ChangeUser): Promise<Written<UserView>> {
+  execute({ actor, userId, changes, ifMatch }: ChangeUser): Promise<Written<UserView>> {
     return this.unitOfWork.run<UserView>(actor, async (tx) => {
       const user = await lockUser(tx, userId);
-      expectVersion(user, expectedVersion);
+      expectVersion(user, ifMatch);
       if (changes.email !== undefined) await this.changeEmail(tx, user, changes.email);
       if (changes.profile) (await profileOf(tx, user)).change(changes.profile);
       tx.record(new UserChanged(userId, Object.keys(changes)));

@@ -8,7 +8,7 @@ export class DeleteUser extends Command<Written<void>> {
   constructor(
     readonly actor: Learner,
     readonly userId: string,
-    readonly expectedVersion?: number,
+    readonly ifMatch?: string,
   ) {
     super();
   }
@@ -18,11 +18,11 @@ export class DeleteUser extends Command<Written<void>> {
 export class DeleteUserHandler implements ICommandHandler<DeleteUser> {
   constructor(private readonly unitOfWork: UnitOfWork) {}
 
-  execute({ actor, userId, expectedVersion }: DeleteUser): Promise<Written<void>> {
+  execute({ actor, userId, ifMatch }: DeleteUser): Promise<Written<void>> {
     return this.unitOfWork.run(actor, async (tx) => {
       const admins = await lockAdmins(tx);
       const user = await lockUser(tx, userId);
-      expectVersion(user, expectedVersion);
+      expectVersion(user, ifMatch);
       user.assertDispensable(admins);
       tx.record(new UserDeleted(userId, [], await endSessions(tx, userId)));
       tx.em.remove(user);

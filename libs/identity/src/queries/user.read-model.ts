@@ -1,4 +1,4 @@
-import { forgottenBy, type ReadModel, type Role } from '@studently/platform';
+import { asView, forgottenBy, type ReadModel, type Role } from '@studently/platform';
 import type { JsonObject } from '../domain/merge-patch';
 import type { SUBSCRIPTION_STATUSES } from '../domain/subscription.entity';
 import {
@@ -68,9 +68,6 @@ export const USERS = `
     ${STAMPS('u')}
   from users u`;
 
-/** The rows of a statement as views. */
-const asViews = (sql: string) => `select row_to_json(view)::text as json, view.version from (${sql}) view`;
-
 const TAG = 'user';
 const userChanges = [
   UserRegistered,
@@ -86,7 +83,7 @@ const userChanges = [
 
 /** The user with profile and subscription. */
 export const userModel: ReadModel<void, UserView> = {
-  sql: asViews(`${USERS} where u.id = $1`),
+  sql: asView(`${USERS} where u.id = $1`),
   values: (userId) => [userId],
   key: () => 'user',
   tag: () => TAG,
@@ -94,7 +91,7 @@ export const userModel: ReadModel<void, UserView> = {
 };
 
 export const profileModel: ReadModel<void, ProfileView> = {
-  sql: asViews(`${PROFILE} $1`),
+  sql: asView(`${PROFILE} $1`),
   values: (userId) => [userId],
   key: () => 'profile',
   tag: () => TAG,
@@ -102,7 +99,7 @@ export const profileModel: ReadModel<void, ProfileView> = {
 };
 
 export const subscriptionModel: ReadModel<void, SubscriptionView> = {
-  sql: asViews(`${SUBSCRIPTION} $1`),
+  sql: asView(`${SUBSCRIPTION} $1`),
   values: (userId) => [userId],
   key: () => 'subscription',
   tag: () => TAG,

@@ -11,7 +11,7 @@ export interface Envelope {
   readonly snapshot: string;
   /** When it was read, in ms since 1970. */
   readonly at: number;
-  readonly version?: number;
+  readonly etag: string;
   /** UTF-8 bytes when it comes from the cache, text when PostgreSQL has just made it. */
   readonly json: string | Buffer;
 }

@@ -4,15 +4,20 @@ import { View } from '../view';
 /** How long a cached view lives at most. Generations live as long. */
 export const CACHE_TTL_SECONDS = 30 * 60;
 
-/** A row of a read model's SQL: the JSON text of the view and the version behind its ETag. */
+/** A row of a read model's SQL: the JSON text of the view and its ETag. */
 export interface ViewRow {
   json: string;
-  version: number | null;
+  etag: string;
+}
+
+/** Makes a read model's SQL of a statement with the columns of the view, among them `version` and `createdAt`. */
+export function asView(sql: string): string {
+  return `select row_to_json(view)::text as json, view.version || '@' || view."createdAt" as etag from (${sql}) view`;
 }
 
 /** Everything about one kind of view: the SQL that makes it, what it is called in the cache, and who makes it stale. */
 export interface ReadModel<Params, T> {
-  /** One row `(json text, version integer)`, or none if there is no such thing. $1 is the owner. */
+  /** One row `(json text, etag text)`, or none if there is no such thing. $1 is the owner. */
   readonly sql: string;
   values(ownerId: string, params: Params): unknown[];
   /** Names the view among its owner's. */
@@ -35,5 +40,5 @@ export function forgottenBy<E extends DomainEvent>(type: EventType<E>, tags: (ev
 }
 
 export function viewFrom<T>([row]: ViewRow[]): View<T> | undefined {
-  return row && new View<T>(row.json, row.version ?? undefined);
+  return row && new View<T>(row.json, row.etag);
 }

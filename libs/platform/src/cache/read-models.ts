@@ -62,7 +62,7 @@ export class ReadModels {
     { ownerId = actor.userId, readToken }: ReadOptions = {},
   ): Promise<View<T> | undefined> {
     const atLeast = readToken === undefined ? undefined : decodeReadToken(readToken);
-    if (ownerId !== actor.userId) return asView(await this.query(model, actor, ownerId, params));
+    if (ownerId !== actor.userId) return viewOf(await this.query(model, actor, ownerId, params));
     return this.getOwn(model, actor, params, atLeast);
   }
 
@@ -80,7 +80,7 @@ export class ReadModels {
     if (envelope && envelope.generation === generation) {
       if (atLeast === undefined || snapshotSees(envelope.snapshot, atLeast)) {
         this.requests.inc({ outcome: 'hit' });
-        return new View<T>(envelope.json, envelope.version);
+        return new View<T>(envelope.json, envelope.etag);
       }
       this.requests.inc({ outcome: 'stale_rejected' });
     } else this.requests.inc({ outcome: 'miss' });
@@ -88,9 +88,9 @@ export class ReadModels {
     const loaded = await this.load(model, owner, params, valueKey, generation);
     // The query that we have joined may have begun before that write.
     if (atLeast !== undefined && !snapshotSees(loaded.snapshot, atLeast)) {
-      return asView(await this.query(model, owner, owner.userId, params));
+      return viewOf(await this.query(model, owner, owner.userId, params));
     }
-    return asView(loaded);
+    return viewOf(loaded);
   }
 
   /** Requests that miss together under one generation share one query, and its result. */
@@ -127,9 +127,9 @@ export class ReadModels {
       `select pg_current_snapshot()::text as snapshot, view.* from (select) always left join (${model.sql}) view on true`,
       model.values(ownerId, params),
     );
-    const { snapshot, json, version } = row!;
-    if (typeof json !== 'string') return { found: false, snapshot };
-    return { found: true, snapshot, at: Date.now(), version: version ?? undefined, json };
+    const { snapshot, json, etag } = row!;
+    if (typeof json !== 'string' || typeof etag !== 'string') return { found: false, snapshot };
+    return { found: true, snapshot, at: Date.now(), etag, json };
   }
 
   /** The tag's generation, made if there is none, and what is cached under the key. Of several that make one, the first decides. */
@@ -147,11 +147,11 @@ export class ReadModels {
     return [first?.toString(), loaded];
   }
 
-  private async keep(valueKey: string, { generation, snapshot, at, version, json }: Envelope): Promise<void> {
+  private async keep(valueKey: string, { generation, snapshot, at, etag, json }: Envelope): Promise<void> {
     // Jitter, downwards only: what was cached together should not expire together.
     const ttl = CACHE_TTL_SECONDS - Math.floor(Math.random() * 0.1 * CACHE_TTL_SECONDS);
     try {
-      await this.store.set(valueKey, seal({ generation, snapshot, at, version, json }), ttl);
+      await this.store.set(valueKey, seal({ generation, snapshot, at, etag, json }), ttl);
     } catch (error) {
       this.noteOutage(error);
     }
@@ -179,6 +179,6 @@ function generationKey(ownerId: string, tag: string): string {
   return `cache:{u:${ownerId}}:generation:${tag}`;
 }
 
-function asView<T>(loaded: Loaded): View<T> | undefined {
-  return loaded.found ? new View<T>(loaded.json, loaded.version) : undefined;
+function viewOf<T>(loaded: Loaded): View<T> | undefined {
+  return loaded.found ? new View<T>(loaded.json, loaded.etag) : undefined;
 }

@@ -55,11 +55,13 @@ export class VersionMismatch extends DomainError {
 }
 
 /**
- * For If-Match: checks the version that the caller has read, if the caller has said one.
+ * For If-Match: checks the ETag that the caller has read, if the caller has said one. It is the version with
+ * the time of creation, as in every read model: a resource that was deleted and made again begins at version 1 again.
  * @throws VersionMismatch
  */
-export function expectVersion(resource: { version: number }, expected: number | undefined): void {
-  if (expected !== undefined && expected !== resource.version) throw new VersionMismatch();
+export function expectVersion(resource: { version: number; createdAt: Date }, ifMatch: string | undefined): void {
+  if (ifMatch !== undefined && ifMatch !== `${resource.version}@${resource.createdAt.toISOString()}`)
+    throw new VersionMismatch();
 }
 
 /** The id is taken by something else than what the caller wants to create. */

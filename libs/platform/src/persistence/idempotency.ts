@@ -21,7 +21,7 @@ export class IdempotencyInProgress extends DomainError {
 interface KeptAnswer {
   fingerprint: Buffer;
   answer: string;
-  answer_version: number | null;
+  answer_etag: string | null;
   read_token: string;
   existed: boolean;
 }
@@ -41,7 +41,7 @@ export async function claimIdempotency<T>(tx: Transaction): Promise<Written<T> |
     const claimed = await tx.query(
       `insert into idempotency_keys as k (user_id, id, fingerprint) values ($1, $2, $3)
        on conflict (user_id, id) do update
-         set fingerprint = excluded.fingerprint, answer = null, answer_version = null, read_token = null,
+         set fingerprint = excluded.fingerprint, answer = null, answer_etag = null, read_token = null,
              existed = false, created_at = now()
          where k.created_at < now() - interval '24 hours'
        returning id`,
@@ -52,12 +52,12 @@ export async function claimIdempotency<T>(tx: Transaction): Promise<Written<T> |
     throw isLockTimeout(error) ? new IdempotencyInProgress() : error;
   }
   const [kept] = await tx.query<KeptAnswer>(
-    'select fingerprint, answer, answer_version, read_token, existed from idempotency_keys where user_id = $1 and id = $2',
+    'select fingerprint, answer, answer_etag, read_token, existed from idempotency_keys where user_id = $1 and id = $2',
     [userId, id],
   );
   if (!kept) throw new IdempotencyInProgress(); // it has just expired or been freed: the caller may try again
   if (!idempotency.fingerprint.equals(kept.fingerprint)) throw new IdempotencyKeyReused();
-  return new Written<T>(kept.answer, kept.answer_version ?? undefined, kept.read_token, kept.existed, true);
+  return new Written<T>(kept.answer, kept.answer_etag ?? undefined, kept.read_token, kept.existed, true);
 }
 
 /** Keeps the answer under the claimed key, in the same transaction. */
@@ -65,8 +65,8 @@ export async function keepAnswer(tx: Transaction, written: Written<unknown>): Pr
   const { idempotency, userId } = tx.actor;
   if (!idempotency || !userId) return;
   await tx.query(
-    `update idempotency_keys set answer = $3, answer_version = $4, read_token = $5, existed = $6
+    `update idempotency_keys set answer = $3, answer_etag = $4, read_token = $5, existed = $6
      where user_id = $1 and id = $2`,
-    [userId, keyId(idempotency.key), written.json.toString(), written.version ?? null, written.readToken, written.existed],
+    [userId, keyId(idempotency.key), written.json.toString(), written.etag ?? null, written.readToken, written.existed],
   );
 }

@@ -81,7 +81,7 @@ export class UnitOfWork {
       const view = await work(tx);
       await em.flush();
       recorded = await this.record(tx);
-      written = new Written<T>(view?.json ?? '', view?.version, encodeReadToken(recorded.xid), tx.isExisting);
+      written = new Written<T>(view?.json ?? '', view?.etag, encodeReadToken(recorded.xid), tx.isExisting);
       await keepAnswer(tx, written);
       await em.commit();
     } catch (error) {
