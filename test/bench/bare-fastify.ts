@@ -26,9 +26,9 @@ answer<BareRoute, number>(async ({ redisUrl, session, view, asText }) => {
     const [generation, value] = asText ? await redis.mGet(view) : await redis.mGet(bytes, view);
     if (!generation || !value) return reply.code(404).send();
     const end = value.indexOf('\n');
-    const header = JSON.parse(value.slice(0, end).toString()) as { generation: string; version: number };
+    const header = JSON.parse(value.slice(0, end).toString()) as { generation: string; etag: string };
     if (header.generation !== generation.toString()) return reply.code(404).send();
-    void reply.header('content-type', 'application/json; charset=utf-8').header('etag', `"${header.version}"`);
+    void reply.header('content-type', 'application/json; charset=utf-8').header('etag', `"${header.etag}"`);
     return reply.send(typeof value === 'string' ? value.slice(end + 1) : value.subarray(end + 1));
   });
   await app.listen({ port: 0, host: '127.0.0.1' });
