@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { checkServer } from '@studently/platform';
 import { knownMigrations, Migrations } from '../../libs/platform/src/persistence/migrations';
+import { ApiProcess } from '../support/api-process';
 import { createTestDatabase, sql, type TestDatabase } from '../support/database';
 import { freePort } from '../support/servers';
 
@@ -101,5 +104,28 @@ describe('At its start the platform', () => {
     const refused = await refusal(wrong.href);
     expect(refused).toMatchObject({ code: 'DATABASE_UNREACHABLE', message: expect.stringContaining('DATABASE_URL') });
     for (const secret of ['not-the-password', new URL(database.url).password]) expect(refused.message).not.toContain(secret);
+  });
+
+  it('RED-1 refuses a Redis older than 7, as the server itself tells its version', async () => {
+    // No old Redis is at hand: this answers as one does.
+    const old = createServer((socket) =>
+      socket.on('data', (chunk: Buffer) => {
+        const info = '# Server\r\nredis_version:6.2.14\r\n';
+        for (const command of chunk.toString().split(/(?=\*\d+\r\n)/)) {
+          socket.write(/info/i.test(command) && !/setinfo/i.test(command) ? `$${info.length}\r\n${info}\r\n` : '+OK\r\n');
+        }
+      }),
+    ).listen(0, '127.0.0.1');
+    await once(old, 'listening');
+    try {
+      const { port } = old.address() as AddressInfo;
+      const start = await ApiProcess.run({ DATABASE_URL: database.url, REDIS_URL: `redis://127.0.0.1:${port}` });
+      expect(start).toEqual({
+        code: 78,
+        output: expect.stringContaining('REDIS_VERSION_UNSUPPORTED: Redis 6.2.14 is too old'),
+      });
+    } finally {
+      old.close();
+    }
   });
 });

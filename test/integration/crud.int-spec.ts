@@ -1,0 +1,142 @@
+import { randomUUID } from 'node:crypto';
+import { Client } from 'pg';
+import { AppendMessage, DeleteChat, GetChat, ListChats, RenameChat, StartChat } from '@studently/ai-interactions';
+import {
+  BootstrapAdmin,
+  ChangeProfile,
+  ChangeUser,
+  DeleteProfile,
+  DeleteSubscription,
+  DeleteUser,
+  GetUser,
+  ListUsers,
+  PutProfile,
+  PutSubscription,
+  RegisterUser,
+} from '@studently/identity';
+import { OutboxRelay, type Learner } from '@studently/platform';
+import { translateDatabaseError } from '../../libs/platform/src/errors/database-errors';
+import { TestContexts } from '../support/contexts';
+import { sql } from '../support/database';
+
+const page = { limit: 200 };
+const message = () => ({ id: randomUUID(), role: 'user' as const, content: 'x' });
+const messages = (count: number) => Array.from({ length: count }, message);
+const gold = {
+  plan: 'gold',
+  status: 'active' as const,
+  currentPeriodStart: new Date('2026-01-01'),
+  currentPeriodEnd: new Date('2026-02-01'),
+  cancelAtPeriodEnd: false,
+};
+
+describe('DM-1 TU-2 create, read, update and delete', () => {
+  let contexts: TestContexts;
+  let admin: Learner;
+  let learner: Learner;
+  let chatId: string;
+  beforeAll(async () => {
+    contexts = await TestContexts.start();
+    await contexts.app.get(OutboxRelay).onApplicationShutdown(); // its statements would be counted too
+    await contexts.commands.execute(new BootstrapAdmin('admin@example.org', randomUUID()));
+    const [row] = await sql<{ id: string }>(contexts.database.adminUrl, `select id from users where role = 'ADMIN'`);
+    admin = { userId: row!.id, role: 'ADMIN' };
+    learner = await contexts.newLearner();
+    chatId = randomUUID();
+  });
+  afterAll(() => contexts?.stop());
+  afterEach(() => jest.restoreAllMocks());
+
+  const audited = async () =>
+    (await sql<{ count: number }>(contexts.database.adminUrl, 'select count(*)::int from audit_events'))[0]!.count;
+
+  /** What the work asks of PostgreSQL, and how many audit rows it leaves. */
+  async function costOf(work: () => Promise<unknown>): Promise<{ statements: number; audited: number }> {
+    const before = await audited();
+    const query = jest.spyOn(Client.prototype, 'query');
+    await work();
+    const statements = query.mock.calls.length;
+    query.mockRestore();
+    return { statements, audited: (await audited()) - before };
+  }
+
+  // Begin, context, record and commit are four statements of each command; a read is begin, query and commit.
+  const commands: [what: string, statements: number, run: () => Promise<unknown>][] = [
+    [
+      'Profile created',
+      9,
+      () => contexts.commands.execute(new PutProfile(learner, learner.userId, { firstName: 'A', lastName: 'B' })),
+    ],
+    ['Profile updated', 8, () => contexts.commands.execute(new ChangeProfile(learner, learner.userId, { firstName: 'C' }))],
+    ['Subscription created', 9, () => contexts.commands.execute(new PutSubscription(admin, learner.userId, gold))],
+    [
+      'Subscription updated',
+      8,
+      () => contexts.commands.execute(new PutSubscription(admin, learner.userId, { ...gold, plan: 'silver' })),
+    ],
+    [
+      'User updated',
+      8,
+      () => contexts.commands.execute(new ChangeUser(learner, learner.userId, { email: `${randomUUID()}@example.org` })),
+    ],
+    ['Chat created', 7, () => contexts.commands.execute(new StartChat(learner, { id: chatId, title: 'Chat' }))],
+    ['Message appended', 7, () => contexts.commands.execute(new AppendMessage(learner, chatId, message()))],
+    ['Chat updated', 7, () => contexts.commands.execute(new RenameChat(learner, chatId, 'Renamed'))],
+    ['Chat deleted', 6, () => contexts.commands.execute(new DeleteChat(learner, chatId))],
+    ['Profile deleted', 7, () => contexts.commands.execute(new DeleteProfile(learner, learner.userId))],
+    ['Subscription deleted', 7, () => contexts.commands.execute(new DeleteSubscription(admin, learner.userId))],
+    ['User deleted', 8, () => contexts.commands.execute(new DeleteUser(learner, learner.userId))],
+  ];
+
+  it.each(commands)('%s: %i statements at most, one audit row', async (_, most, run) => {
+    const cost = await costOf(run);
+    expect(cost.audited).toBe(1);
+    expect(cost.statements).toBeLessThanOrEqual(most);
+    expect(cost.statements).toBeGreaterThanOrEqual(6);
+  });
+
+  it('User created: one audit row, and no more statements with a profile than one', async () => {
+    const register = (profile?: { firstName: string; lastName: string }) => () => {
+      const id = randomUUID();
+      return contexts.commands.execute(
+        new RegisterUser({}, { id, email: `${id}@example.org`, password: `long enough ${randomUUID()}`, profile }),
+      );
+    };
+    const bare = await costOf(register());
+    const full = await costOf(register({ firstName: 'A', lastName: 'B' }));
+    expect([bare.audited, full.audited]).toEqual([1, 1]);
+    expect(full.statements).toBe(bare.statements + 1);
+  });
+
+  it('asks the same of PostgreSQL for one as for two hundred', async () => {
+    const [few, many] = [await contexts.newLearner(), await contexts.newLearner()];
+    const start = (owner: Learner, count: number) => async () => {
+      const id = randomUUID();
+      await contexts.commands.execute(new StartChat(owner, { id, title: 'Chat', messages: messages(count) }));
+      return id;
+    };
+    expect(await costOf(start(few, 1))).toEqual(await costOf(start(many, 200)));
+    for (let nr = 0; nr < 20; nr++) await start(many, 1)();
+
+    const read = (owner: Learner) => async () => {
+      const { items } = (await contexts.queries.execute(new ListChats(owner, {}, page))).value;
+      await contexts.queries.execute(new GetChat(owner, { chatId: items.at(-1)!.id, after: 0, limit: 200 }));
+    };
+    expect((await costOf(read(few))).statements).toBe((await costOf(read(many))).statements);
+    expect((await costOf(() => contexts.queries.execute(new ListUsers(admin, {}, page)))).statements).toBe(3);
+    expect((await costOf(() => contexts.queries.execute(new GetUser(few, few.userId, 'user')))).statements).toBe(3);
+  });
+
+  it('ID-10 a second profile of a user is refused by the database, and told as PROFILE_EXISTS', async () => {
+    const user = await contexts.newLearner();
+    await contexts.commands.execute(new PutProfile(user, user.userId, { firstName: 'A', lastName: 'B' }));
+    const second = sql(
+      contexts.database.url,
+      `insert into profiles (user_id, first_name, last_name) values ($1, 'C', 'D')`,
+      [user.userId],
+      { role: 'studently_app', userId: user.userId },
+    );
+    const refusal = await second.catch((error: unknown) => translateDatabaseError(error));
+    expect(refusal).toMatchObject({ kind: 'conflict', code: 'PROFILE_EXISTS' });
+  });
+});
