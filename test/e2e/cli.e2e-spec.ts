@@ -61,16 +61,16 @@ describe('studently', () => {
       const settings = { DATABASE_URL: database.url, DATABASE_MIGRATION_URL: database.adminUrl };
       const migrate = async (...args: string[]) => {
         const answer = await studently(settings, '--json', 'migrate', ...args);
-        return { code: answer.code, ...(JSON.parse(answer.out) as Record<string, string[]>) };
+        return { code: answer.code, answer: JSON.parse(answer.out) as Record<string, string[]> };
       };
       try {
         const before = await migrate('status');
-        expect(before).toMatchObject({ code: 2, executed: [] });
-        const all = before['pending'];
-        expect(await migrate('up')).toEqual({ code: 0, applied: all });
-        expect(await migrate('up')).toEqual({ code: 0, applied: [] });
-        expect(await migrate('status')).toEqual({ code: 0, executed: all, pending: [] });
-        expect(await migrate('down', '--all', '--yes')).toEqual({ code: 0, reverted: [...all!].reverse() });
+        expect(before).toMatchObject({ code: 2, answer: { executed: [] } });
+        const all = before.answer['pending'];
+        expect(await migrate('up')).toEqual({ code: 0, answer: { applied: all } });
+        expect(await migrate('up')).toEqual({ code: 0, answer: { applied: [] } });
+        expect(await migrate('status')).toEqual({ code: 0, answer: { executed: all, pending: [] } });
+        expect(await migrate('down', '--all', '--yes')).toEqual({ code: 0, answer: { reverted: [...all!].reverse() } });
       } finally {
         await database.drop();
       }
