@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, realpathSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { ConfigurationError } from '../config/config';
 import type { DatabaseTarget } from '../persistence/connection';
@@ -32,6 +33,9 @@ function ownFolder(dataDir: string): string {
   }
 }
 
+/** A start waits so long for a process that is just ending: a restart is not refused. */
+const PATIENCE_MS = 2000;
+
 /** Everything of one embedded database has its place under its data folder. */
 function placesOf(dataDir: string) {
   const folder = ownFolder(dataDir);
@@ -49,8 +53,15 @@ function placesOf(dataDir: string) {
   };
 }
 
-/** @returns undefined if another process holds the lock */
-async function takeLock(name: string): Promise<Server | undefined> {
+/** @returns undefined if another process holds the lock, and goes on to hold it for `patience` ms */
+async function takeLock(name: string, patience = 0): Promise<Server | undefined> {
+  for (const end = Date.now() + patience; ; await sleep(50)) {
+    const lock = await tryLock(name);
+    if (lock || Date.now() >= end) return lock;
+  }
+}
+
+async function tryLock(name: string): Promise<Server | undefined> {
   const lock = createServer((connection) => connection.destroy());
   lock.listen(name);
   try {
@@ -68,7 +79,7 @@ async function takeLock(name: string): Promise<Server | undefined> {
  */
 export async function startEmbeddedPostgres(dataDir: string): Promise<EmbeddedPostgres> {
   const places = placesOf(dataDir);
-  const lock = await takeLock(places.lock);
+  const lock = await takeLock(places.lock, PATIENCE_MS);
   if (!lock) {
     throw new ConfigurationError(
       'DATA_DIR_IN_USE',
