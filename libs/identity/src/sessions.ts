@@ -82,7 +82,7 @@ export class Sessions implements OnModuleInit {
     if (text === REVOKED) throw new SessionRevoked();
     const parsed = SessionData.safeParse(parseJson(text));
     if (parsed.success) return parsed.data;
-    await this.store.delete([keyOf(sessionId)]);
+    await this.store.delete([keyOf(sessionId)]).catch(() => undefined); // else it is found again, and judged the same
     await this.unitOfWork.run(SYSTEM, async (tx) => tx.record(new SessionValueCorrupted(userId, [sessionId])));
     return undefined;
   }

@@ -33,8 +33,7 @@ interface OutboxRow {
 /**
  * Delivers what committed commands left in the outbox, at least once: mostly the process that committed
  * has delivered it already and only has it removed; what is still there after half a second is taken by
- * any relay. Any number of relays may run at
- * the same time, in any process.
+ * any relay. Any number of relays may run at the same time, in any process.
  */
 @Injectable()
 export class OutboxRelay implements OnApplicationBootstrap, OnApplicationShutdown {
