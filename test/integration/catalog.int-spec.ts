@@ -14,6 +14,7 @@ const OTHER_KEYS: Record<string, string[]> = {
 const OTHER_IDS: Record<string, { type: string; default: string | null }> = {
   audit_events: { type: 'bigint', default: null }, // identity: an append-only log in one order
   outbox: { type: 'bigint', default: null }, // identity: a queue
+  import_batches: { type: 'uuid', default: null }, // the hash of the caller's Batch-Id
   idempotency_keys: { type: 'uuid', default: null }, // the hash of the caller's key
 };
 
@@ -38,6 +39,11 @@ const POLICIES: Record<string, Policy[]> = {
     ['idempotency_keys_expired', 'ALL', worker, "(created_at < (now() - '24:00:00'::interval))", 'false'],
     owner('idempotency_keys'),
     self('idempotency_keys'),
+  ],
+  import_batches: [
+    ['import_batches_expired', 'ALL', worker, "(created_at < (now() - '7 days'::interval))", 'false'],
+    owner('import_batches'),
+    self('import_batches'),
   ],
   outbox: [
     ['outbox_append', 'INSERT', app, null, 'true'],
@@ -72,6 +78,7 @@ const GRANTS: Record<string, Record<string, string>> = {
     chats: CRUD,
     'find_login()': 'EXECUTE',
     idempotency_keys: CRUD,
+    import_batches: 'INSERT,SELECT,UPDATE',
     outbox: 'INSERT',
     'outbox(id)': 'SELECT',
     'outbox(xid)': 'SELECT',
@@ -89,6 +96,10 @@ const GRANTS: Record<string, Record<string, string>> = {
     'idempotency_keys(created_at)': 'SELECT',
     'idempotency_keys(id)': 'SELECT',
     'idempotency_keys(user_id)': 'SELECT',
+    import_batches: 'DELETE',
+    'import_batches(created_at)': 'SELECT',
+    'import_batches(id)': 'SELECT',
+    'import_batches(user_id)': 'SELECT',
     outbox: CRUD,
     sessions: 'DELETE',
     'sessions(expires_at)': 'SELECT',

@@ -117,7 +117,7 @@ describe('DC-5 the outbox', () => {
   });
 
   it('is emptied by two relays at once, each message delivered once', async () => {
-    const other = new OutboxRelay(contexts.app.get(Database), consumers, lagMetric());
+    const other = new OutboxRelay(contexts.app.get(Database), consumers, lagMetric(), true);
     const heard: string[] = [];
     consumers.on(Counted, async (event) => {
       await sleep(1);

@@ -37,6 +37,7 @@ const ROWS: Record<string, (userId: string) => Row> = {
     expires_at: '2999-01-01T00:00:00Z',
   }),
   idempotency_keys: (user_id) => ({ user_id, id: randomUUID(), fingerprint: HASH, answer: '{}', read_token: 'x' }),
+  import_batches: (user_id) => ({ user_id, id: randomUUID(), accepted_lines: '{[1,10)}' }),
   chats: (user_id) => ({ user_id, id: chatOf(user_id), title: 'Photosynthesis', message_count: 1 }),
   chat_messages: (user_id) => ({
     user_id,

@@ -6,6 +6,7 @@ import { Test } from '@nestjs/testing';
 import { AiInteractionsModule } from '@studently/ai-interactions';
 import { IdentityModule, RegisterUser } from '@studently/identity';
 import { loadSettings, PlatformModule, type Learner } from '@studently/platform';
+import { StudyModule } from '@studently/study';
 import { createTestDatabase, type TestDatabase } from './database';
 
 /** All contexts in this process on a database of their own, without HTTP: for tests through the command and query bus. */
@@ -31,6 +32,7 @@ export class TestContexts {
         ),
         IdentityModule,
         AiInteractionsModule,
+        StudyModule,
       ],
     }).compile();
     await app.init();

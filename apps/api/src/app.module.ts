@@ -3,6 +3,7 @@ import { APP_FILTER, APP_GUARD, APP_PIPE } from '@nestjs/core';
 import { StandardSchemaValidationPipe } from '@nestjs/common';
 import { AiInteractionsModule } from '@studently/ai-interactions';
 import { IdentityModule } from '@studently/identity';
+import { StudyModule } from '@studently/study';
 import { PlatformModule, ValidationFailed, type DatabaseTarget, type Settings } from '@studently/platform';
 import { PrometheusModule } from '@willsoto/nestjs-prometheus';
 import { LoggerModule } from 'nestjs-pino';
@@ -46,6 +47,7 @@ export class AppModule {
         PlatformModule.forRoot(settings, target),
         IdentityModule,
         AiInteractionsModule,
+        StudyModule,
       ],
       controllers: [
         UsersController,

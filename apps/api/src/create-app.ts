@@ -12,6 +12,8 @@ import { ProblemFilter, refuseConnection } from './http/problem.filter';
 import { StartUpLogger } from './start-up-logger';
 
 const MAX_BODY_BYTES = 1024 * 1024;
+/** A bulk request may take its time; whoever is slower goes on with its Batch-Id. */
+const LONGEST_UPLOAD_MS = 30 * 60 * 1000;
 
 /** The application on a database that has been checked; it does not listen yet. */
 export async function createApp(settings: Settings, target: DatabaseTarget): Promise<NestFastifyApplication> {
@@ -19,7 +21,8 @@ export async function createApp(settings: Settings, target: DatabaseTarget): Pro
   const adapter = new FastifyAdapter({
     genReqId: requestIdOf,
     bodyLimit: MAX_BODY_BYTES,
-    requestTimeout: 30_000,
+    requestTimeout: LONGEST_UPLOAD_MS,
+    connectionTimeout: 60_000, // without a byte in either direction
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
     return503OnClosing: false, // who is connected when we end is still answered

@@ -1,3 +1,7 @@
+export { BACKGROUND } from './background';
+export { markAccepted, openLines, type Batch } from './bulk/batches';
+export { isRejection, takeInChunks, type BulkLine, type BulkResult, type LinesTaken, type Rejection } from './bulk/bulk';
+export { lineOf, readNdjson } from './bulk/ndjson';
 export { CACHE_STORE, SESSION_STORE, type KeyValueStore } from './cache/key-value-store';
 export { asView, forgottenBy, type ReadModel } from './cache/read-model';
 export { ReadModels } from './cache/read-models';
@@ -20,6 +24,7 @@ export { DomainEvent } from './events/domain-event';
 export { EventConsumers } from './events/event-consumers';
 export { OutboxRelay } from './events/outbox-relay';
 export { Health, type Readiness } from './health/health';
+export { MalformedJson, parseJson, refuseUnkeepable } from './json';
 export { HTTP_DURATION } from './metrics/metrics.module';
 export { DATABASE_TARGET, type DatabaseTarget } from './persistence/connection';
 export { Database } from './persistence/database';

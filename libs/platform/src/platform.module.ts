@@ -5,6 +5,7 @@ import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { TerminusModule } from '@nestjs/terminus';
 import { ReadModels } from './cache/read-models';
 import { StoresModule } from './cache/stores.module';
+import { BACKGROUND } from './background';
 import { SETTINGS, type Settings } from './config/config';
 import { EventConsumers } from './events/event-consumers';
 import { OutboxRelay } from './events/outbox-relay';
@@ -21,10 +22,14 @@ const services = [Database, UnitOfWork, EventConsumers, ReadModels, OutboxRelay,
 @Global()
 @Module({})
 export class PlatformModule {
-  static forRoot(settings: Settings, target: DatabaseTarget): DynamicModule {
+  /**
+   * @param background false for a command that comes and goes: relaying, expiry and jobs are left to the processes that stay
+   */
+  static forRoot(settings: Settings, target: DatabaseTarget, { background = true } = {}): DynamicModule {
     const given = [
       { provide: SETTINGS, useValue: settings },
       { provide: DATABASE_TARGET, useValue: target },
+      { provide: BACKGROUND, useValue: background },
     ];
     return {
       module: PlatformModule,

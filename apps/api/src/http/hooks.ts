@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { View, Written } from '@studently/platform';
+import { UnsupportedMediaTypeException } from '@nestjs/common';
+import { parseJson, refuseUnkeepable, View, Written } from '@studently/platform';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Histogram } from 'prom-client';
-import { parseJsonBody, refuseUnkeepable } from './json-body';
 import type { ApiRequest } from './request';
+
+/** A document of 1 MiB with its escapes. */
+const MAX_DOCUMENT_BYTES = 4 * 1024 * 1024;
 
 const SANE_ID = /^[\w.:-]{1,128}$/;
 
@@ -28,10 +31,19 @@ export function addHooks(fastify: FastifyInstance, { duration, access, isDrainin
   fastify.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     (request as ApiRequest).rawBody = body as string;
     try {
-      done(null, body === '' ? undefined : parseJsonBody(body as string));
+      done(null, body === '' ? undefined : parseJson(body as string));
     } catch (error) {
       done(error as Error);
     }
+  });
+
+  // Bulk requests are read as they come, line by line; nothing else takes a stream.
+  fastify.addContentTypeParser(['application/x-ndjson', 'text/csv'], (request, stream, done) => {
+    if (request.routeOptions.url?.endsWith('/bulk')) done(null, stream);
+    else done(new UnsupportedMediaTypeException());
+  });
+  fastify.addHook('onRoute', (route) => {
+    if (route.url === '/v1/documents' || route.url === '/v1/documents/:documentId') route.bodyLimit = MAX_DOCUMENT_BYTES;
   });
 
   fastify.addHook('onRequest', (request, reply, done) => {

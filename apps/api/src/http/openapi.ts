@@ -1,7 +1,15 @@
 import { applyDecorators, type INestApplication } from '@nestjs/common';
-import { ApiHeader, ApiResponse, DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+import {
+  ApiBody,
+  ApiConsumes,
+  ApiHeader,
+  ApiResponse,
+  DocumentBuilder,
+  SwaggerModule,
+  type OpenAPIObject,
+} from '@nestjs/swagger';
 import { z } from 'zod';
-import { Problem } from './schemas';
+import { BulkAnswer, Problem } from './schemas';
 
 /** JSON Schema 2020-12, which is what OpenAPI 3.1 speaks. A format says what its pattern would repeat. */
 const jsonSchema = (schema: z.ZodType, io: 'input' | 'output') => {
@@ -34,6 +42,21 @@ export function Idempotent() {
     description: 'Makes the request happen once, however often it is sent within 24 h.',
     schema: { type: 'string', minLength: 1, maxLength: 255 },
   });
+}
+
+/** Documents a bulk request: one object a line, each as `line` says; what is wrong with a line is told by its number. */
+export function Bulk(line: z.ZodType, ...mediaTypes: string[]) {
+  return applyDecorators(
+    ApiHeader({
+      name: 'Batch-Id',
+      required: false,
+      description: 'Makes the request resumable: sent again within 7 days, a line that was accepted is not accepted twice.',
+      schema: { type: 'string', minLength: 1, maxLength: 255 },
+    }),
+    ApiConsumes(...mediaTypes),
+    ApiBody({ description: 'One object a line', schema: jsonSchema(line, 'input') }),
+    Answers(200, BulkAnswer, 'The first 1,000 rejected lines; `rejectedCount` counts all'),
+  );
 }
 
 /** Documents a change of one version: 412 if the resource is another by now. */

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { createParamDecorator, SetMetadata, type ExecutionContext } from '@nestjs/common';
+import { createParamDecorator, SetMetadata, UnsupportedMediaTypeException, type ExecutionContext } from '@nestjs/common';
 import { ValidationFailed, type Idempotency, type Learner } from '@studently/platform';
 import type { FastifyRequest } from 'fastify';
 
@@ -47,15 +47,36 @@ export const ReadToken = createParamDecorator((_: unknown, context: ExecutionCon
   return typeof header === 'string' ? header : undefined;
 });
 
+/** A bulk request: its body as it comes, and the Batch-Id that makes it resumable. */
+export interface BulkRequest {
+  source: AsyncIterable<Buffer>;
+  mediaType: 'application/x-ndjson' | 'text/csv';
+  batchId?: string;
+}
+
+/** The body of a bulk request in one of the media types. @throws UnsupportedMediaTypeException, ValidationFailed */
+export const BulkBody = createParamDecorator(
+  (mediaTypes: BulkRequest['mediaType'][], context: ExecutionContext): BulkRequest => {
+    const { headers, body } = requestOf(context);
+    const mediaType = mediaTypes.find((type) => headers['content-type']?.toLowerCase().startsWith(type));
+    if (!mediaType) throw new UnsupportedMediaTypeException();
+    return { source: (body ?? []) as AsyncIterable<Buffer>, mediaType, batchId: chosenKey(headers['batch-id'], 'Batch-Id') };
+  },
+);
+
+/** A name that the caller has chosen for a request. @throws ValidationFailed if it is not one */
+function chosenKey(key: string | string[] | undefined, header: string): string | undefined {
+  if (key === undefined || (typeof key === 'string' && /^[\x21-\x7e]{1,255}$/.test(key))) return key;
+  throw new ValidationFailed([
+    { path: header, code: 'invalid_key', message: 'Use 1 to 255 visible ASCII characters; a uuid is a good key.' },
+  ]);
+}
+
 /** @throws ValidationFailed if the key is not one */
 function idempotencyOf(request: ApiRequest): Idempotency | undefined {
-  const key = request.headers['idempotency-key'];
-  if (key === undefined || request.method === 'GET') return undefined;
-  if (typeof key !== 'string' || !/^[\x21-\x7e]{1,255}$/.test(key)) {
-    throw new ValidationFailed([
-      { path: 'Idempotency-Key', code: 'invalid_key', message: 'Use 1 to 255 visible ASCII characters; a uuid is a good key.' },
-    ]);
-  }
+  if (request.method === 'GET') return undefined;
+  const key = chosenKey(request.headers['idempotency-key'], 'Idempotency-Key');
+  if (key === undefined) return undefined;
   const fingerprint = createHmac('sha256', key)
     .update(`${request.method} ${request.url}\n${request.rawBody ?? ''}`)
     .digest();

@@ -26,6 +26,12 @@ export const PageQuery = z.object({
 export const pageOf = <Item extends z.ZodType>(item: Item) =>
   z.object({ items: z.array(item), nextCursor: z.string().nullable() });
 
+export const BulkAnswer = z.object({
+  accepted: z.int(),
+  rejected: z.array(z.object({ line: z.int(), code: z.string(), detail: z.string() })).max(1000),
+  rejectedCount: z.int(),
+});
+
 export const Problem = z.object({
   type: z.string(),
   title: z.string(),

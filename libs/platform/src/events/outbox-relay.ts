@@ -1,6 +1,7 @@
-import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { InjectMetric } from '@willsoto/nestjs-prometheus';
 import type { Gauge } from 'prom-client';
+import { BACKGROUND } from '../background';
 import { Database } from '../persistence/database';
 import { SYSTEM } from '../security/actor';
 import type { EventPayload } from './domain-event';
@@ -47,10 +48,11 @@ export class OutboxRelay implements OnApplicationBootstrap, OnApplicationShutdow
     private readonly database: Database,
     private readonly consumers: EventConsumers,
     @InjectMetric(OUTBOX_LAG) private readonly lag: Gauge,
+    @Inject(BACKGROUND) private readonly background: boolean,
   ) {}
 
   onApplicationBootstrap(): void {
-    this.schedule();
+    if (this.background) this.schedule();
   }
 
   async onApplicationShutdown(): Promise<void> {

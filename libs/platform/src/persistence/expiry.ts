@@ -1,4 +1,5 @@
-import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { BACKGROUND } from '../background';
 import { SYSTEM } from '../security/actor';
 import { Database } from './database';
 
@@ -8,10 +9,16 @@ const EVERY_MS = 5 * 60 * 1000;
 @Injectable()
 export class Expiry implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly logger = new Logger(Expiry.name);
-  private readonly statements: string[] = [`delete from idempotency_keys where created_at < now() - interval '24 hours'`];
+  private readonly statements: string[] = [
+    `delete from idempotency_keys where created_at < now() - interval '24 hours'`,
+    `delete from import_batches where created_at < now() - interval '7 days'`,
+  ];
   private timer?: NodeJS.Timeout;
 
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    @Inject(BACKGROUND) private readonly background: boolean,
+  ) {}
 
   /** `sql` deletes the expired rows of one table; the worker's policy on it must say what is expired. */
   register(sql: string): void {
@@ -19,7 +26,7 @@ export class Expiry implements OnApplicationBootstrap, OnApplicationShutdown {
   }
 
   onApplicationBootstrap(): void {
-    this.timer = setInterval(() => void this.run(), EVERY_MS).unref();
+    if (this.background) this.timer = setInterval(() => void this.run(), EVERY_MS).unref();
   }
 
   onApplicationShutdown(): void {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { MikroORM } from '@mikro-orm/postgresql';
+import { BACKGROUND } from '../background';
 import { isRetryable, translateDatabaseError } from '../errors/database-errors';
 import { IdTaken } from '../errors/domain-error';
 import type { DomainEvent } from '../events/domain-event';
@@ -42,6 +43,7 @@ export class UnitOfWork {
     private readonly orm: MikroORM,
     private readonly consumers: EventConsumers,
     private readonly outbox: OutboxRelay,
+    @Inject(BACKGROUND) private readonly background: boolean,
   ) {}
 
   /**
@@ -88,7 +90,7 @@ export class UnitOfWork {
       await em.rollback().catch(() => undefined); // the connection may be gone; then the server has rolled back
       throw error;
     }
-    if (tx.event) await this.announce(tx.event, recorded.messageId!);
+    if (tx.event && this.background) await this.announce(tx.event, recorded.messageId!);
     return written;
   }
 

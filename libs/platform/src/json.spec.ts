@@ -1,10 +1,10 @@
 import * as fc from 'fast-check';
-import type { DomainError } from '@studently/platform';
-import { parseJsonBody } from './json-body';
+import type { DomainError } from './errors/domain-error';
+import { parseJson } from './json';
 
 const refusal = (text: string): [code: string, ...faults: string[]] => {
   try {
-    parseJsonBody(text);
+    parseJson(text);
   } catch (error) {
     const { code, details } = error as DomainError;
     return [code, ...(details.faults ?? []).map((fault) => `${fault.path}: ${fault.code}`)];
@@ -20,7 +20,7 @@ const keepable = fc
 describe('A JSON body', () => {
   it('is parsed as it is', () => {
     fc.assert(
-      fc.property(keepable, (value) => expect(parseJsonBody(JSON.stringify(value))).toEqual(JSON.parse(JSON.stringify(value)))),
+      fc.property(keepable, (value) => expect(parseJson(JSON.stringify(value))).toEqual(JSON.parse(JSON.stringify(value)))),
     );
   });
 

@@ -1,4 +1,4 @@
-import { DomainError, ValidationFailed, type FieldFault } from '@studently/platform';
+import { DomainError, ValidationFailed, type FieldFault } from './errors/domain-error';
 
 const MAX_DEPTH = 32;
 const MAX_FAULTS = 20;
@@ -11,11 +11,11 @@ export class MalformedJson extends DomainError {
 }
 
 /**
- * Parses a request body and refuses what no route can keep: text that PostgreSQL cannot store (NUL, lone
+ * Parses a request body or a line of one and refuses what no route can keep: text that PostgreSQL cannot store (NUL, lone
  * surrogates), numbers that JSON cannot give back, keys that reach for prototypes, and bottomless nesting.
  * @throws MalformedJson or ValidationFailed
  */
-export function parseJsonBody(text: string): unknown {
+export function parseJson(text: string): unknown {
   let body: unknown;
   try {
     body = JSON.parse(text);

@@ -1,0 +1,106 @@
+import { DomainError } from '../errors/domain-error';
+import { Written, View } from '../view';
+
+/** One line of a bulk request, read and found to be in order. Lines are counted from 1. */
+export interface BulkLine<T> {
+  line: number;
+  value: T;
+  /** Of the line as it was sent. */
+  bytes: number;
+}
+
+/** A line that was not taken, and why. */
+export interface Rejection {
+  line: number;
+  code: string;
+  detail: string;
+}
+
+/** What became of some lines. */
+export interface LinesTaken {
+  accepted: number;
+  rejected: Rejection[];
+}
+
+export interface BulkResult extends LinesTaken {
+  /** Of all lines; `rejected` lists the first thousand. */
+  rejectedCount: number;
+}
+
+/** So many lines are one command, one transaction. */
+const CHUNK_LINES = 1000;
+const CHUNK_BYTES = 4 * 1024 * 1024;
+const LISTED_REJECTIONS = 1000;
+
+export const isRejection = (line: object): line is Rejection => 'code' in line;
+
+/**
+ * Takes the lines in chunks, each by one command, while the next one is being read: memory stays flat however
+ * many come. A bad line never sinks the good ones: a chunk that is refused as a whole is halved until the
+ * lines that are to blame stand alone.
+ * @param take the command for one chunk
+ * @param progress hears how many lines are done
+ * @throws whatever `take` throws for other reasons than the lines (the database is away). What was accepted before stays.
+ */
+export async function takeInChunks<T>(
+  lines: AsyncIterable<BulkLine<T> | Rejection>,
+  take: (chunk: BulkLine<T>[]) => Promise<Written<LinesTaken>>,
+  progress: (linesDone: number) => void = () => undefined,
+): Promise<View<BulkResult>> {
+  const result: BulkResult = { accepted: 0, rejected: [], rejectedCount: 0 };
+  let readToken: string | undefined;
+  let done = 0;
+  const reject = (rejections: Rejection[]) => {
+    result.rejectedCount += rejections.length;
+    result.rejected.push(...rejections.slice(0, LISTED_REJECTIONS - result.rejected.length));
+  };
+
+  const takeAll = async (chunk: BulkLine<T>[]): Promise<void> => {
+    try {
+      const taken = await take(chunk);
+      const { accepted, rejected } = taken.value;
+      readToken = taken.readToken;
+      result.accepted += accepted;
+      reject(rejected);
+    } catch (error) {
+      if (!(error instanceof DomainError) || error.kind === 'unavailable' || error.kind === 'unauthenticated') throw error;
+      if (chunk.length === 1) return reject([{ line: chunk[0]!.line, code: error.code, detail: error.message }]);
+      const half = chunk.length / 2;
+      await takeAll(chunk.slice(0, half));
+      await takeAll(chunk.slice(half));
+    }
+  };
+
+  let underWay: Promise<void> = Promise.resolve();
+  const start = async (chunk: BulkLine<T>[], upTo: number): Promise<void> => {
+    await underWay;
+    underWay = takeAll(chunk).then(() => {
+      done = upTo;
+      progress(done);
+    });
+    underWay.catch(() => undefined); // whoever waits for it next is told
+  };
+
+  let chunk: BulkLine<T>[] = [];
+  let bytes = 0;
+  let last = 0;
+  for await (const line of lines) {
+    last = line.line;
+    if (isRejection(line)) {
+      reject([line]);
+      continue;
+    }
+    chunk.push(line);
+    bytes += line.bytes;
+    if (chunk.length < CHUNK_LINES && bytes < CHUNK_BYTES) continue;
+    await start(chunk, last);
+    chunk = [];
+    bytes = 0;
+  }
+  if (chunk.length > 0) await start(chunk, last);
+  await underWay;
+  progress(last);
+  result.rejected.sort((one, other) => one.line - other.line);
+  const { json } = View.of(result);
+  return readToken === undefined ? new View<BulkResult>(json) : new Written<BulkResult>(json, undefined, readToken);
+}
