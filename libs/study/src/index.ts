@@ -1,1 +1,3 @@
+export { ImportStudyItems } from './commands/import-study-items';
+export { ImportedStudyItem, NewReview, NewStudyItem, readStudyItem } from './domain/new-study-item';
 export { StudyModule } from './study.module';
