@@ -1,11 +1,28 @@
 export * from './ai-interactions.events';
 export { AiInteractionsModule } from './ai-interactions.module';
+export { AddDocument } from './commands/add-document';
 export { AppendMessage, type AppendedMessage } from './commands/append-message';
+export { ChangeDocument } from './commands/change-document';
 export { DeleteChat } from './commands/delete-chat';
+export { DeleteDocument } from './commands/delete-document';
+export { ImportDocuments } from './commands/import-documents';
 export { RenameChat } from './commands/rename-chat';
 export { StartChat, type NewChat } from './commands/start-chat';
 export { MESSAGE_ROLES, type MessageRole, type NewMessage } from './domain/chat.entity';
+export { DOCUMENT_STATUSES, type DocumentChanges, type DocumentStatus } from './domain/document.entity';
+export {
+  DocumentFields,
+  newDocument,
+  NewDocumentInput,
+  readNewDocument,
+  VectorInput,
+  type NewDocument,
+} from './domain/new-document';
 export type { ChatPage, ChatView, MessageView } from './queries/chat.read-model';
+export { CountDocuments, type DocumentCounts } from './queries/count-documents';
+export type { DocumentView } from './queries/document.read-model';
 export { ExportChat } from './queries/export-chat';
 export { GetChat } from './queries/get-chat';
+export { GetDocument } from './queries/get-document';
 export { ListChats, type ChatSummary } from './queries/list-chats';
+export { ListDocuments, type DocumentSummary } from './queries/list-documents';

@@ -1,8 +1,6 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import { VectorType } from 'pgvector/mikro-orm';
-
-/** Dimensions of every embedding; a smaller model's vectors are padded with zeros. */
-export const EMBEDDING_DIMENSIONS = 1536;
+import { EMBEDDING_DIMENSIONS } from './vector';
 
 export const MESSAGE_ROLES = ['system', 'user', 'assistant', 'tool'] as const;
 export type MessageRole = (typeof MESSAGE_ROLES)[number];

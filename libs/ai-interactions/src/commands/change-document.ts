@@ -1,0 +1,43 @@
+import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
+import { expectVersion, UnitOfWork, type Learner, type Transaction, type Written } from '@studently/platform';
+import { DocumentChanged } from '../ai-interactions.events';
+import type { Document, DocumentChanges } from '../domain/document.entity';
+import { CLIENT_MODEL } from '../domain/vector';
+import { documentModel, type DocumentView } from '../queries/document.read-model';
+import { addPassages, dequeueEmbedding, lockDocument, queueEmbedding, removePassages } from './document-rows';
+
+/** Changes what is given. Another content is embedded anew, unless an embedding comes with it. */
+export class ChangeDocument extends Command<Written<DocumentView>> {
+  constructor(
+    readonly actor: Learner,
+    readonly documentId: string,
+    readonly changes: DocumentChanges,
+    readonly ifMatch?: string,
+  ) {
+    super();
+  }
+}
+
+@CommandHandler(ChangeDocument)
+export class ChangeDocumentHandler implements ICommandHandler<ChangeDocument> {
+  constructor(private readonly unitOfWork: UnitOfWork) {}
+
+  execute({ actor, documentId, changes, ifMatch }: ChangeDocument): Promise<Written<DocumentView>> {
+    return this.unitOfWork.run<DocumentView>(actor, async (tx) => {
+      const whole = changes.content !== undefined || changes.embedding !== undefined;
+      const document = await lockDocument(tx, actor, documentId, whole);
+      expectVersion(document, ifMatch);
+      if (document.change(changes)) await this.renewPassages(tx, document, changes.embedding);
+      tx.record(new DocumentChanged(actor.userId, documentId, Object.keys(changes)));
+      return tx.view(documentModel, actor.userId, documentId);
+    });
+  }
+
+  private async renewPassages(tx: Transaction, document: Document, embedding: number[] | undefined): Promise<void> {
+    await removePassages(tx, document);
+    if (embedding) {
+      await addPassages(tx, document, [{ content: document.content, startsAt: 0, embedding }], CLIENT_MODEL);
+      await dequeueEmbedding(tx, document);
+    } else await queueEmbedding(tx, document);
+  }
+}

@@ -1,0 +1,65 @@
+import { LockMode } from '@mikro-orm/core';
+import { NotFound, type Learner, type Transaction } from '@studently/platform';
+import { Document } from '../domain/document.entity';
+import type { Passage } from '../domain/passages';
+import { vectorText } from '../domain/vector';
+
+/** A passage with what the model says about it; undefined where it says nothing. */
+export type EmbeddedPassage = Passage & { embedding?: readonly number[] };
+
+/** So many passages are one statement: 8 KB each as text. */
+const CHUNK = 100;
+
+/** The learner's document, locked until the command has committed, perhaps with its content and embedding. */
+export async function lockDocument(tx: Transaction, actor: Learner, documentId: string, whole: boolean): Promise<Document> {
+  const document = await tx.em.findOne(
+    Document,
+    { userId: actor.userId, id: documentId },
+    { lockMode: LockMode.PESSIMISTIC_WRITE, ...(whole && { populate: ['content', 'embedding'] }) },
+  );
+  if (!document) throw new NotFound('document');
+  return document;
+}
+
+/** Keeps the passages of a document that has none. The document has to be in the database. */
+export async function addPassages(
+  tx: Transaction,
+  { userId, id }: Document,
+  passages: readonly EmbeddedPassage[],
+  model: string,
+): Promise<void> {
+  for (let from = 0; from < passages.length; from += CHUNK) {
+    const chunk = passages.slice(from, from + CHUNK);
+    await tx.query(
+      `insert into document_passages (user_id, document_id, ordinal, content, starts_at, embedding, embedding_model)
+       select $1, $2, $3 + nr, content, starts_at, embedding::vector, case when embedding is not null then $7 end
+       from unnest($4::text[], $5::int[], $6::text[]) with ordinality passage (content, starts_at, embedding, nr)`,
+      [
+        userId,
+        id,
+        from,
+        chunk.map(({ content }) => content),
+        chunk.map(({ startsAt }) => startsAt),
+        chunk.map(({ embedding }) => (embedding ? vectorText(embedding) : null)),
+        model,
+      ],
+    );
+  }
+}
+
+export async function removePassages(tx: Transaction, { userId, id }: Document): Promise<void> {
+  await tx.query('delete from document_passages where user_id = $1 and document_id = $2', [userId, id]);
+}
+
+/** Has the document embedded in the background. One that is asked for again begins anew. */
+export async function queueEmbedding(tx: Transaction, { userId, id }: Document): Promise<void> {
+  await tx.query(
+    `insert into embedding_jobs (user_id, id) values ($1, $2)
+     on conflict (user_id, id) do update set attempts = 0, available_at = excluded.available_at`,
+    [userId, id],
+  );
+}
+
+export async function dequeueEmbedding(tx: Transaction, { userId, id }: Document): Promise<void> {
+  await tx.query('delete from embedding_jobs where user_id = $1 and id = $2', [userId, id]);
+}

@@ -1,0 +1,41 @@
+import { DomainError, IdTaken, translateConstraints, ValidationFailed } from '@studently/platform';
+import { UserNotFound } from './chat.errors';
+
+export class VectorInvalid extends DomainError {
+  constructor(path: string, code: string, message: string) {
+    super('invalid', 'VECTOR_INVALID', 'The vector cannot be used.', { faults: [{ path, code, message }] });
+  }
+}
+
+export class DocumentTypeUnknown extends ValidationFailed {
+  constructor() {
+    super([{ path: 'type', code: 'unknown_type', message: 'There is no such type of document.' }]);
+  }
+}
+
+export class FilterUnknown extends DomainError {
+  constructor(keys: readonly string[]) {
+    const faults = keys.map((key) => ({ path: `filter.${key}`, code: 'unknown_filter', message: 'Use type or metadata.' }));
+    super('invalid', 'FILTER_UNKNOWN', 'There is no such filter.', { faults });
+  }
+}
+
+export class EmbeddingsUnavailable extends DomainError {
+  constructor(readonly failure: EmbeddingFailure) {
+    super('unavailable', 'EMBEDDINGS_UNAVAILABLE', 'The text cannot be embedded now: try again shortly, or search by words.', {
+      retryAfterSeconds: 1,
+    });
+  }
+}
+
+/** Why a document has no embedding, as its view shows it. */
+export type EmbeddingFailure =
+  | 'EMBEDDING_FAILED' // the model gave up on it, each time
+  | 'EMBEDDING_TIMEOUT' // the model did not answer, each time
+  | 'NOTHING_TO_EMBED'; // no word in it that the model knows
+
+translateConstraints({
+  documents_pkey: () => new IdTaken(),
+  documents_type: () => new DocumentTypeUnknown(),
+  documents_user_id_fkey: () => new UserNotFound(),
+});
