@@ -3,10 +3,10 @@ import { parseJson } from '../json';
 import type { BulkLine, Rejection } from './bulk';
 
 /** Longer than any document that is kept, escapes included. */
-const MAX_LINE_BYTES = 8 * 1024 * 1024;
+export const MAX_LINE_BYTES = 8 * 1024 * 1024;
 const NEWLINE = 0x0a;
 
-interface RawLine {
+export interface RawLine {
   line: number;
   /** undefined: longer than a line may be */
   text: Buffer | undefined;
@@ -49,7 +49,8 @@ export function lineOf<T>(line: number, bytes: number, read: () => T): BulkLine<
   }
 }
 
-async function* linesOf(source: AsyncIterable<Buffer>): AsyncGenerator<RawLine> {
+/** The lines of a text of any length: each in memory for itself, an over-long one not at all. */
+export async function* linesOf(source: AsyncIterable<Buffer>): AsyncGenerator<RawLine> {
   let line = 0;
   let parts: Buffer[] = [];
   let length = 0;
