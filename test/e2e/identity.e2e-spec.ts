@@ -349,6 +349,31 @@ describe.each(waysToRun)('identity, $name', (way) => {
       expect((await user.http.get(path)).body).toEqual(merged.body);
     });
 
+    it('ID-12 has preferences that the platform can go by: a known zone and a time of day, wherever they are written', async () => {
+      const faultsOf = (answer: Answer) => {
+        expectProblem(answer, 422, 'VALIDATION_FAILED');
+        return answer.body.errors.map((fault: { path: string }) => fault.path);
+      };
+      const broken = { ...ada, preferences: { timeZone: '+02:00', dayStartsAt: 24 } };
+      const registration = { email: newEmail(), password: newPassword(), profile: broken };
+      const inProfile = ['preferences.timeZone', 'preferences.dayStartsAt'];
+      const inUser = inProfile.map((fault) => `profile.${fault}`);
+      expect(faultsOf(await run.http.post('/v1/users', registration))).toEqual(inUser);
+      expect(faultsOf(await user.http.put(path, broken))).toEqual(inProfile);
+      expectProblem(await user.http.get(path), 404, 'NOT_FOUND');
+
+      const preferences = { timeZone: 'Asia/Kolkata', dayStartsAt: '05:30', theme: 7 };
+      expect((await user.http.put(path, { ...ada, preferences })).body.preferences).toEqual(preferences);
+      expect(faultsOf(await user.http.patch(path, broken))).toEqual(inProfile);
+      expect(faultsOf(await user.http.patch(`/v1/users/${user.id}`, { profile: broken }))).toEqual(inUser);
+      expect(faultsOf(await user.http.put(path, { ...ada, preferences: { timeZone: null } }))).toEqual([
+        'preferences.timeZone',
+      ]);
+      expect((await user.http.get(path)).body.preferences).toEqual(preferences);
+      const patched = await user.http.patch(path, { preferences: { timeZone: null, dayStartsAt: 5 } });
+      expect(patched.body.preferences).toEqual({ dayStartsAt: 5, theme: 7 });
+    });
+
     it('made again after it was deleted is another one: an old ETag neither matches nor hides it', async () => {
       const old = (await user.http.put(path, ada)).headers.get('etag')!;
       await user.http.delete(path);

@@ -13,6 +13,7 @@ import {
   DeleteProfile,
   DeleteSubscription,
   DeleteUser,
+  GetPreferences,
   GetUser,
   ListUsers,
   PutProfile,
@@ -136,6 +137,20 @@ describe('Read models', () => {
       }
       await commands.execute(new DeleteUser(learner, id));
       await expect(getUser(learner)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    });
+
+    it("DC-4 the next look at a learner's preferences shows it; that there is no profile is remembered as well", async () => {
+      const learner = await contexts.newLearner();
+      const preferences = (readToken?: string) => contexts.queries.execute(new GetPreferences(learner, readToken));
+      expect(await preferences()).toEqual({});
+      expect(await transactionsOf(async () => expect(await preferences()).toEqual({}))).toBe(0);
+      const berlin = { firstName: 'Ada', lastName: 'L', preferences: { timeZone: 'Europe/Berlin', theme: 'dark' } };
+      const { readToken } = await contexts.commands.execute(new PutProfile(learner, learner.userId, berlin));
+      expect(await preferences(readToken)).toEqual(berlin.preferences);
+      expect(await transactionsOf(preferences)).toBe(0);
+      await contexts.commands.execute(new DeleteProfile(learner, learner.userId));
+      expect(await preferences()).toEqual({});
+      expect(await contexts.queries.execute(new GetPreferences({ userId: randomUUID(), role: 'STUDENT' }))).toEqual({});
     });
 
     it('DC-4 the next read of a chat shows it, whichever command made it', async () => {

@@ -15,6 +15,7 @@ import { Profile } from './domain/profile.entity';
 import { Session } from './domain/session.entity';
 import { Subscription } from './domain/subscription.entity';
 import { EmailClaim, User } from './domain/user.entity';
+import { GetPreferencesHandler } from './queries/get-preferences';
 import { GetUserHandler } from './queries/get-user';
 import { GetSessionHandler, ListSessionsHandler } from './queries/list-sessions';
 import { ListUsersHandler } from './queries/list-users';
@@ -40,6 +41,7 @@ import { Sessions } from './sessions';
     PutSubscriptionHandler,
     DeleteSubscriptionHandler,
     GetUserHandler,
+    GetPreferencesHandler,
     ListUsersHandler,
     ListSessionsHandler,
     GetSessionHandler,

@@ -1,5 +1,5 @@
 import { ROLES } from '@studently/platform';
-import { SUBSCRIPTION_STATUSES } from '@studently/identity';
+import { Preferences, PreferencesPatch, SUBSCRIPTION_STATUSES } from '@studently/identity';
 import { z } from 'zod';
 import { Id, JsonObject, PageQuery, text, Time, TimeInput } from '../http/schemas';
 
@@ -10,8 +10,8 @@ export const RoleName = z.enum(ROLES);
 
 const Name = z.string().trim().min(1).max(100);
 
-export const ProfileBody = z.object({ firstName: Name, lastName: Name, preferences: JsonObject.optional() });
-export const ProfilePatch = ProfileBody.partial();
+export const ProfileBody = z.object({ firstName: Name, lastName: Name, preferences: Preferences.optional() });
+export const ProfilePatch = ProfileBody.extend({ preferences: PreferencesPatch }).partial();
 
 export const RegistrationBody = z.object({
   id: Id.optional(),

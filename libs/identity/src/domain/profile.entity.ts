@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { defineEntity, p } from '@mikro-orm/core';
 import { mergePatch, type JsonObject } from './merge-patch';
+import { checkPreferences } from './preferences';
 import { User } from './user.entity';
 
 const ProfileSchema = defineEntity({
@@ -38,7 +39,9 @@ export class Profile extends ProfileSchema.class {
     return profile;
   }
 
+  /** @throws ValidationFailed for preferences that the platform could not go by */
   replace({ firstName, lastName, preferences = {} }: ProfileFields): void {
+    checkPreferences(preferences);
     this.firstName = firstName.normalize('NFC');
     this.lastName = lastName.normalize('NFC');
     this.preferences = preferences;
