@@ -17,6 +17,8 @@ import { SessionsController } from './identity/sessions.controller';
 import { SubscriptionController } from './identity/subscription.controller';
 import { UsersController } from './identity/users.controller';
 import { StartUpLogger } from './start-up-logger';
+import { StudyItemsController } from './study/study-items.controller';
+import { StudyController } from './study/study.controller';
 
 const validation = new StandardSchemaValidationPipe({
   exceptionFactory: (issues) =>
@@ -55,6 +57,8 @@ export class AppModule {
         SubscriptionController,
         SessionsController,
         ChatsController,
+        StudyItemsController,
+        StudyController,
         HealthController,
       ],
       providers: [

@@ -3,7 +3,7 @@ export { markAccepted, openLines, type Batch } from './bulk/batches';
 export { isRejection, takeInChunks, type BulkLine, type BulkResult, type LinesTaken, type Rejection } from './bulk/bulk';
 export { lineOf, linesOf, MAX_LINE_BYTES, readNdjson } from './bulk/ndjson';
 export { CACHE_STORE, SESSION_STORE, type KeyValueStore } from './cache/key-value-store';
-export { asView, forgottenBy, type ReadModel } from './cache/read-model';
+export { asDigestedView, asView, forgottenBy, type ReadModel } from './cache/read-model';
 export { ReadModels } from './cache/read-models';
 export { RedisConnections } from './cache/stores.module';
 export { ConfigurationError, loadSettings, SETTINGS, type Settings } from './config/config';

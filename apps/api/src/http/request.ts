@@ -74,7 +74,8 @@ function chosenKey(key: string | string[] | undefined, header: string): string |
 
 /** @throws ValidationFailed if the key is not one */
 function idempotencyOf(request: ApiRequest): Idempotency | undefined {
-  if (request.method === 'GET') return undefined;
+  // A bulk request is many commands, and has its Batch-Id.
+  if (request.method === 'GET' || request.routeOptions.url?.endsWith('/bulk')) return undefined;
   const key = chosenKey(request.headers['idempotency-key'], 'Idempotency-Key');
   if (key === undefined) return undefined;
   const fingerprint = createHmac('sha256', key)

@@ -15,6 +15,11 @@ export function asView(sql: string): string {
   return `select row_to_json(view)::text as json, view.version || '@' || view."createdAt" as etag from (${sql}) view`;
 }
 
+/** The same for a view that has no version, or one that does not count every change: its ETag is a digest of it. */
+export function asDigestedView(sql: string): string {
+  return `select json, md5(json) as etag from (select row_to_json(view)::text as json from (${sql}) view) text`;
+}
+
 /** Everything about one kind of view: the SQL that makes it, what it is called in the cache, and who makes it stale. */
 export interface ReadModel<Params, T> {
   /** One row `(json text, etag text)`, or none if there is no such thing. $1 is the owner. */

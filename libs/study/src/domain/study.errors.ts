@@ -1,0 +1,41 @@
+import { DomainError, IdTaken, translateConstraints, ValidationFailed } from '@studently/platform';
+
+export class TypeUnknown extends ValidationFailed {
+  constructor(known: readonly string[]) {
+    super([{ path: 'type', code: 'unknown_type', message: `There is no such type; there are ${known.join(', ')}.` }]);
+  }
+}
+
+/** Somebody has put a row into study_item_types whose schema is none. */
+export class TypeBroken extends DomainError {
+  constructor(type: string) {
+    super('unavailable', 'STUDY_TYPE_BROKEN', `The schema of type ${type} is not a valid JSON Schema: mend study_item_types.`, {
+      retryAfterSeconds: 60,
+    });
+  }
+}
+
+export class ReviewInFuture extends DomainError {
+  constructor() {
+    super('invalid', 'REVIEW_IN_FUTURE', 'A review cannot lie in the future.', {
+      faults: [{ path: 'reviewedAt', code: 'in_future', message: 'This is more than 5 minutes ahead of our clock.' }],
+    });
+  }
+}
+
+export class NothingToUndo extends DomainError {
+  constructor() {
+    super('conflict', 'NOTHING_TO_UNDO', 'This item has no review that could be undone.');
+  }
+}
+
+export class RangeTooLarge extends DomainError {
+  constructor(limit: string) {
+    super('invalid', 'RANGE_TOO_LARGE', `This range is too large: ask for at most ${limit}.`);
+  }
+}
+
+translateConstraints({
+  study_items_pkey: () => new IdTaken(),
+  study_reviews_pkey: () => new IdTaken(),
+});
