@@ -86,6 +86,16 @@ describe('StudyCalendar', () => {
     expect(kolkata.plus('2026-01-01', -1)).toBe('2025-12-31');
   });
 
+  it('bounds days to the end of the years that can be written, and none of a period that ends before it begins', () => {
+    expect(calendar('UTC').boundaries('9999-12-30', '9999-12-31').map(Number)).toEqual([
+      Date.UTC(9999, 11, 30, 4),
+      Date.UTC(9999, 11, 31, 4),
+      Date.UTC(10_000, 0, 1, 4),
+    ]);
+    expect(calendar('Europe/Berlin').boundaries('0000-01-01', '0000-01-03')).toHaveLength(4);
+    expect(calendar('UTC').boundaries('2026-01-03', '2026-01-01')).toEqual([]);
+  });
+
   describe('in any zone', () => {
     const calendars = fc
       .record({

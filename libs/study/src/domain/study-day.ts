@@ -54,9 +54,8 @@ export class StudyCalendar {
 
   /** The starts of the days `from` … `to`, and of the day after: what SQL's `width_bucket` counts in. */
   boundaries(from: string, to: string): Date[] {
-    const starts: Date[] = [];
-    for (let day = from; day <= to; day = this.plus(day, 1)) starts.push(this.startOf(day));
-    return [...starts, this.startOf(this.plus(to, 1))];
+    const days = (Date.parse(to) - Date.parse(from)) / DAY_MS + 1;
+    return Array.from({ length: days + 1 }, (_, index) => this.startOf(this.plus(from, index)));
   }
 
   plus(day: string, days: number): string {
