@@ -92,7 +92,7 @@ create table study_reviews (
   rating smallint not null check (rating between 1 and 4),
   reviewed_at timestamptz(3) not null,
   duration_ms integer check (duration_ms between 0 and 86400000),
-  answer jsonb not null check (jsonb_typeof(answer) = 'object'),
+  answer json not null check (json_typeof(answer) = 'object'),
   undone_at timestamptz(3),
   created_at timestamptz(3) not null default now(),
   primary key (user_id, id),

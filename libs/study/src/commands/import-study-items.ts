@@ -46,7 +46,7 @@ const INSERT_REVIEWS = `
   insert into study_reviews (user_id, id, item_id, seq, client_review_id, rating, reviewed_at, duration_ms, answer)
   select $1, r.id, r."itemId", r.seq, r."clientReviewId", r.rating, r."reviewedAt", r."durationMs", r.answer
   from jsonb_to_recordset($2) as r (id uuid, "itemId" uuid, seq int, "clientReviewId" text, rating int, "reviewedAt" timestamptz,
-    "durationMs" int, answer jsonb)`;
+    "durationMs" int, answer json)`;
 const EXISTING = 'select id, type, content, tags from study_items where user_id = $1 and id = any($2::uuid[])';
 
 type ImportedLine = BulkLine<ImportedStudyItem & { id: string }>;

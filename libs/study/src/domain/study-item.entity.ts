@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { defineEntity, p } from '@mikro-orm/core';
 import type { NewReview, NewStudyItem } from './new-study-item';
-import { afterReview, maturityOf, newSchedule, replay, STATES, type ItemState, type Schedule } from './schedule';
+import { afterReview, maturityOf, newSchedule, replay, STATES, type Schedule } from './schedule';
 import { NothingToUndo, ReviewInFuture } from './study.errors';
 
 const StudyItemSchema = defineEntity({
@@ -176,7 +176,10 @@ const StudyReviewSchema = defineEntity({
     rating: p.smallint(),
     reviewedAt: p.datetime(3),
     durationMs: p.integer().nullable(),
-    answer: p.json<ReviewAnswer>().comment('What the reviewer was told, to be told again to a repeated request.'),
+    answer: p
+      .json<ReviewAnswer>()
+      .columnType('json')
+      .comment('What the reviewer was told, to be told again to a repeated request.'),
     undoneAt: p.datetime(3).nullable(),
     createdAt: p.datetime(3).defaultRaw('now()'),
   },
@@ -188,7 +191,7 @@ const StudyReviewSchema = defineEntity({
     },
     { name: 'study_reviews_rating_check', expression: 'rating >= 1 and rating <= 4' },
     { name: 'study_reviews_duration_ms_check', expression: 'duration_ms >= 0 and duration_ms <= 86400000' },
-    { name: 'study_reviews_answer_check', expression: `jsonb_typeof(answer) = 'object'` },
+    { name: 'study_reviews_answer_check', expression: `json_typeof(answer) = 'object'` },
   ],
   uniques: [
     {

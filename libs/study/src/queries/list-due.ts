@@ -40,10 +40,8 @@ const SQL = `
   ), due as (
     select * from overdue union all select * from new order by lateness desc, next_review, id limit $4
   )
-  select coalesce(json_agg(item order by lateness desc, next_review, id), '[]')::text as items from (
-    select due.lateness, due.next_review, item from due
-    cross join lateral (select ${ITEM_VIEW} from study_items i where i.user_id = $1 and i.id = due.id) item
-  ) ordered (lateness, next_review, item)`;
+  select coalesce(json_agg(item order by due.lateness desc, due.next_review, due.id), '[]')::text as items
+  from due cross join lateral (select ${ITEM_VIEW} from study_items i where i.user_id = $1 and i.id = due.id) item`;
 
 @QueryHandler(ListDue)
 export class ListDueHandler implements IQueryHandler<ListDue> {
