@@ -8,6 +8,7 @@ import { PlatformModule, ValidationFailed, type DatabaseTarget, type Settings } 
 import { PrometheusModule } from '@willsoto/nestjs-prometheus';
 import { LoggerModule } from 'nestjs-pino';
 import { ChatsController } from './ai-interactions/chats.controller';
+import { DocumentsController } from './ai-interactions/documents.controller';
 import { HealthController } from './health/health.controller';
 import { MetricsController } from './health/metrics.controller';
 import { AuthenticationGuard } from './http/authentication.guard';
@@ -57,6 +58,7 @@ export class AppModule {
         SubscriptionController,
         SessionsController,
         ChatsController,
+        DocumentsController,
         StudyItemsController,
         StudyController,
         HealthController,

@@ -21,6 +21,9 @@ export class ChatRenamed extends ChatEvent {
 export class ChatDeleted extends ChatEvent {
   static override readonly topic = 'chat.deleted';
 }
+export class ChatContextChanged extends ChatEvent {
+  static override readonly topic = 'chat.context-changed';
+}
 export class MessageAppended extends ChatEvent {
   static override readonly topic = 'chat.message-appended';
   constructor(

@@ -7,6 +7,7 @@ export { DeleteChat } from './commands/delete-chat';
 export { DeleteDocument } from './commands/delete-document';
 export { ImportDocuments } from './commands/import-documents';
 export { RenameChat } from './commands/rename-chat';
+export { SetContextVector } from './commands/set-context-vector';
 export { StartChat, type NewChat } from './commands/start-chat';
 export { MESSAGE_ROLES, type MessageRole, type NewMessage } from './domain/chat.entity';
 export { DOCUMENT_STATUSES, type DocumentChanges, type DocumentStatus } from './domain/document.entity';
@@ -18,6 +19,7 @@ export {
   VectorInput,
   type NewDocument,
 } from './domain/new-document';
+export { readVector } from './domain/vector';
 export type { ChatPage, ChatView, MessageView } from './queries/chat.read-model';
 export { CountDocuments, type DocumentCounts } from './queries/count-documents';
 export type { DocumentView } from './queries/document.read-model';
@@ -26,3 +28,12 @@ export { GetChat } from './queries/get-chat';
 export { GetDocument } from './queries/get-document';
 export { ListChats, type ChatSummary } from './queries/list-chats';
 export { ListDocuments, type DocumentSummary } from './queries/list-documents';
+export {
+  SEARCH_MODES,
+  SearchDocuments,
+  type DocumentFilter,
+  type DocumentSearch,
+  type FoundPassage,
+  type SearchMode,
+  type SearchResult,
+} from './queries/search-documents';

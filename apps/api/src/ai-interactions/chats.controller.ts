@@ -1,8 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Put, Query } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
-import { AppendMessage, DeleteChat, ExportChat, GetChat, ListChats, RenameChat, StartChat } from '@studently/ai-interactions';
+import {
+  AppendMessage,
+  DeleteChat,
+  ExportChat,
+  GetChat,
+  ListChats,
+  readVector,
+  RenameChat,
+  SetContextVector,
+  StartChat,
+} from '@studently/ai-interactions';
 import type { Learner } from '@studently/platform';
 import type { z } from 'zod';
 import { Answers, Fresh, Idempotent, Versioned } from '../http/openapi';
@@ -15,6 +25,7 @@ import {
   ChatPatch,
   ChatsQuery,
   ChatSummaryAnswer,
+  ContextVectorBody,
   MessageBody,
   MessagesQuery,
 } from './chats.schemas';
@@ -71,6 +82,20 @@ export class ChatsController {
     @IfMatch() ifMatch?: string,
   ) {
     return this.commands.execute(new RenameChat(actor, chatId, title, ifMatch));
+  }
+
+  @Put(':chatId/context-vector')
+  @HttpCode(204)
+  @Idempotent()
+  @Versioned()
+  @Answers(204)
+  setContextVector(
+    @CurrentActor() actor: Learner,
+    @Param('chatId', { schema: Id }) chatId: string,
+    @Body({ schema: ContextVectorBody }) { vector, model }: z.infer<typeof ContextVectorBody>,
+    @IfMatch() ifMatch?: string,
+  ) {
+    return this.commands.execute(new SetContextVector(actor, chatId, { vector: readVector(vector, 'vector'), model }, ifMatch));
   }
 
   @Delete(':chatId')

@@ -1,4 +1,4 @@
-import { MESSAGE_ROLES } from '@studently/ai-interactions';
+import { MESSAGE_ROLES, VectorInput } from '@studently/ai-interactions';
 import { z } from 'zod';
 import { Id, JsonObject, PageQuery, text, Time } from '../http/schemas';
 
@@ -14,6 +14,7 @@ const Message = z.object({
 export const MessageBody = Message.extend({ parentId: Id.optional() });
 export const ChatBody = z.object({ id: Id.optional(), title: Title, messages: z.array(Message).max(200).optional() });
 export const ChatPatch = z.object({ title: Title });
+export const ContextVectorBody = z.object({ vector: VectorInput, model: text(1, 100) });
 export const ChatsQuery = PageQuery.extend({ title: text(1, 200).optional() });
 export const MessagesQuery = z.object({
   after: z.coerce.number().int().min(0).max(2_000_000_000).default(0),

@@ -44,6 +44,12 @@ export class Chat extends ChatSchema.class {
     this.title = title;
   }
 
+  /** @param model what has made the vector */
+  isAbout(vector: number[], model: string): void {
+    this.contextVector = vector;
+    this.contextModel = model;
+  }
+
   /**
    * Adds a message at the end. The chat has to be locked: the next number is its own count.
    * @param parentSeq the message that this one answers; by default the one before it

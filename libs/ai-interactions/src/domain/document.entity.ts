@@ -47,7 +47,7 @@ const DocumentSchema = defineEntity({
 /** What may be changed of a document. */
 export type DocumentChanges = Partial<Omit<NewDocument, 'id'>>;
 
-/** Something that a learner reads or writes. It is ready as soon as it is embedded, and can be found by its words before. */
+/** Something that a learner reads or writes. It is found as soon as it has passages. */
 export class Document extends DocumentSchema.class {
   static of(userId: string, { id, embedding, ...fields }: NewDocument): Document {
     const document = Object.assign(new Document(), { userId, id, ...fields });

@@ -1,5 +1,5 @@
 import { asView, forgottenBy, type ReadModel } from '@studently/platform';
-import { ChatDeleted, ChatRenamed, ChatStarted, MessageAppended } from '../ai-interactions.events';
+import { ChatContextChanged, ChatDeleted, ChatRenamed, ChatStarted, MessageAppended } from '../ai-interactions.events';
 import type { MessageRole } from '../domain/chat.entity';
 
 export interface MessageView {
@@ -52,7 +52,7 @@ export const chatModel: ReadModel<ChatPage, ChatView> = {
   values: (userId, { chatId, after, limit }) => [userId, chatId, after, limit],
   key: ({ chatId, after, limit }) => `chat:${chatId}:${after}:${limit}`,
   tag: ({ chatId }) => `chat:${chatId}`,
-  forgottenBy: [ChatStarted, ChatRenamed, ChatDeleted, MessageAppended].map((type) =>
+  forgottenBy: [ChatStarted, ChatRenamed, ChatContextChanged, ChatDeleted, MessageAppended].map((type) =>
     forgottenBy(type, (event) => [`chat:${event.subjectId}`]),
   ),
 };

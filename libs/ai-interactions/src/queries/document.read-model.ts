@@ -15,7 +15,7 @@ export interface DocumentView {
   title: string | null;
   content: string;
   metadata: Record<string, unknown>;
-  /** pending: found by words alone as soon as it is cut; ready: embedded. */
+  /** pending: not found yet; ready: embedded; failed: found by words alone. */
   status: DocumentStatus;
   failure: EmbeddingFailure | null;
   /** How many there are. */

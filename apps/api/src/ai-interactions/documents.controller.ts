@@ -1,0 +1,114 @@
+import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query, Res } from '@nestjs/common';
+import { CommandBus, QueryBus } from '@nestjs/cqrs';
+import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import {
+  AddDocument,
+  ChangeDocument,
+  DeleteDocument,
+  GetDocument,
+  ImportDocuments,
+  ListDocuments,
+  newDocument,
+  NewDocumentInput,
+  readNewDocument,
+  readVector,
+  SearchDocuments,
+} from '@studently/ai-interactions';
+import { readNdjson, takeInChunks, type Learner } from '@studently/platform';
+import type { FastifyReply } from 'fastify';
+import type { z } from 'zod';
+import { Answers, Bulk, Fresh, Idempotent, Versioned } from '../http/openapi';
+import { BulkBody, CurrentActor, IfMatch, ReadToken, type BulkRequest } from '../http/request';
+import { Id, pageOf } from '../http/schemas';
+import {
+  DocumentAnswer,
+  DocumentPatch,
+  DocumentsQuery,
+  DocumentSummaryAnswer,
+  SearchAnswer,
+  SearchBody,
+} from './documents.schemas';
+
+@ApiTags('documents')
+@ApiBearerAuth()
+@Controller('v1/documents')
+export class DocumentsController {
+  constructor(
+    private readonly commands: CommandBus,
+    private readonly queries: QueryBus,
+  ) {}
+
+  @Post()
+  @Idempotent()
+  @Answers(201, DocumentAnswer, 'Ready: the embedding came with it')
+  @Answers(202, DocumentAnswer, 'Kept, and embedded in the background')
+  addDocument(
+    @CurrentActor() actor: Learner,
+    @Body({ schema: NewDocumentInput }) body: z.infer<typeof NewDocumentInput>,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    void reply.code(body.embedding === undefined ? 202 : 201);
+    return this.commands.execute(new AddDocument(actor, newDocument(body)));
+  }
+
+  @Get()
+  @Answers(200, pageOf(DocumentSummaryAnswer))
+  listDocuments(@CurrentActor() actor: Learner, @Query({ schema: DocumentsQuery }) query: z.infer<typeof DocumentsQuery>) {
+    return this.queries.execute(new ListDocuments(actor, query, query));
+  }
+
+  @Post('bulk')
+  @HttpCode(200)
+  @Bulk(NewDocumentInput, 'application/x-ndjson')
+  importDocuments(@CurrentActor() actor: Learner, @BulkBody(['application/x-ndjson']) { source, batchId }: BulkRequest) {
+    return takeInChunks(readNdjson(source, readNewDocument), (chunk) =>
+      this.commands.execute(new ImportDocuments(actor, chunk, batchId)),
+    );
+  }
+
+  @Post('search')
+  @HttpCode(200)
+  @Answers(200, SearchAnswer, 'Passages, best first')
+  searchDocuments(@CurrentActor() actor: Learner, @Body({ schema: SearchBody }) body: z.infer<typeof SearchBody>) {
+    const vector = body.vector === undefined ? undefined : readVector(body.vector, 'vector');
+    return this.queries.execute(new SearchDocuments(actor, { ...body, vector }));
+  }
+
+  @Get(':documentId')
+  @Fresh()
+  @Answers(200, DocumentAnswer)
+  getDocument(
+    @CurrentActor() actor: Learner,
+    @Param('documentId', { schema: Id }) documentId: string,
+    @ReadToken() readToken?: string,
+  ) {
+    return this.queries.execute(new GetDocument(actor, documentId, readToken));
+  }
+
+  @Patch(':documentId')
+  @Idempotent()
+  @Versioned()
+  @Answers(200, DocumentAnswer)
+  changeDocument(
+    @CurrentActor() actor: Learner,
+    @Param('documentId', { schema: Id }) documentId: string,
+    @Body({ schema: DocumentPatch }) { embedding, ...changes }: z.infer<typeof DocumentPatch>,
+    @IfMatch() ifMatch?: string,
+  ) {
+    const supplied = embedding === undefined ? {} : { embedding: readVector(embedding, 'embedding') };
+    return this.commands.execute(new ChangeDocument(actor, documentId, { ...changes, ...supplied }, ifMatch));
+  }
+
+  @Delete(':documentId')
+  @HttpCode(204)
+  @Idempotent()
+  @Versioned()
+  @Answers(204)
+  deleteDocument(
+    @CurrentActor() actor: Learner,
+    @Param('documentId', { schema: Id }) documentId: string,
+    @IfMatch() ifMatch?: string,
+  ) {
+    return this.commands.execute(new DeleteDocument(actor, documentId, ifMatch));
+  }
+}

@@ -1,0 +1,49 @@
+import { DOCUMENT_STATUSES, DocumentFields, SEARCH_MODES, VectorInput } from '@studently/ai-interactions';
+import { z } from 'zod';
+import { Id, JsonObject, PageQuery, text, Time } from '../http/schemas';
+
+export const DocumentPatch = DocumentFields.partial().extend({ embedding: VectorInput.optional() });
+export const DocumentsQuery = PageQuery.extend({ type: text(1, 32).optional() });
+
+/** Longer questions than the model reads are a passage by themselves. */
+const MAX_QUESTION = 2000;
+
+export const SearchBody = z
+  .object({
+    text: z.string().trim().min(1).max(MAX_QUESTION).optional(),
+    vector: VectorInput.optional(),
+    k: z.int().min(1).max(100).default(10),
+    // Other keys are left in: they are refused by name.
+    filter: z.looseObject({ type: text(1, 32).optional(), metadata: JsonObject.optional() }).optional(),
+    mode: z.enum(SEARCH_MODES).default('hybrid'),
+  })
+  .refine((search) => search.text !== undefined || (search.vector !== undefined && search.mode !== 'text'), {
+    path: ['text'],
+    message: 'say a text or a vector; words can be looked for in a text alone',
+  });
+
+export const DocumentSummaryAnswer = z.object({
+  id: Id,
+  type: z.string(),
+  title: z.string().nullable(),
+  metadata: JsonObject,
+  status: z.enum(DOCUMENT_STATUSES),
+  failure: z.string().nullable(),
+  passages: z.int(),
+  createdAt: Time,
+  updatedAt: Time,
+  version: z.int(),
+});
+
+export const DocumentAnswer = DocumentSummaryAnswer.extend({ content: z.string() });
+
+export const SearchAnswer = z.object({
+  items: z.array(
+    z.object({
+      document: z.object({ id: Id, type: z.string(), title: z.string().nullable(), metadata: JsonObject }),
+      passage: z.object({ id: Id, ordinal: z.int(), text: z.string(), startsAt: z.int() }),
+      score: z.number(),
+    }),
+  ),
+  meta: z.object({ strategy: z.string(), estimatedMatches: z.int(), tookMs: z.number() }),
+});

@@ -1,0 +1,133 @@
+import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
+import { Database, View, type Learner } from '@studently/platform';
+import { FilterUnknown } from '../domain/document.errors';
+import { vectorText } from '../domain/vector';
+import { LOCAL_MODEL, LocalEmbeddings } from '../embeddings/local-embeddings';
+
+export const SEARCH_MODES = ['hybrid', 'vector', 'text'] as const;
+export type SearchMode = (typeof SEARCH_MODES)[number];
+
+export interface DocumentFilter {
+  type?: string;
+  /** Documents whose metadata contain this. */
+  metadata?: Record<string, unknown>;
+}
+const FILTERS = ['type', 'metadata'] satisfies (keyof DocumentFilter)[] as string[];
+
+/** What is looked for: a text, a vector, or both, of which the vector then stands for the meaning. */
+export interface DocumentSearch {
+  text?: string;
+  vector?: number[];
+  /** 1–100 */
+  k: number;
+  filter?: DocumentFilter;
+  mode?: SearchMode;
+}
+
+export interface FoundPassage {
+  document: { id: string; type: string; title: string | null; metadata: Record<string, unknown> };
+  /** `text` ends after 10,000 characters, which only a passage with a supplied embedding has. */
+  passage: { id: string; ordinal: number; text: string; startsAt: number };
+  /** vector: cosine similarity; text: ts_rank; hybrid: the sum of reciprocal ranks. Of one search, higher is better. */
+  score: number;
+}
+
+export interface SearchResult {
+  items: FoundPassage[];
+  meta: { strategy: string; estimatedMatches: number; tookMs: number };
+}
+
+/** The learner's own passages that fit best: exactly min(k, matches) of them, best first. @throws FilterUnknown */
+export class SearchDocuments extends Query<View<SearchResult>> {
+  constructor(
+    readonly actor: Learner,
+    readonly search: DocumentSearch,
+  ) {
+    super();
+  }
+}
+
+/** Any word of the query counts, in its stem. A lexeme holds no space, so nothing but the operator is replaced. */
+const ANY_WORD = `replace(plainto_tsquery('english', $3)::text, ' & ', ' | ')::tsquery`;
+
+/**
+ * Ranks every passage that matches, by its meaning ($2, exact) and by its words ($3), and fuses the two ranks:
+ * the score is the sum of 1 / (60 + rank) (Cormack, Clarke and Büttcher, Reciprocal Rank Fusion, SIGIR 2009).
+ * With one of them alone the score is its own. $4 is the model that the vector can be compared with; null: any.
+ */
+const SQL = `
+  with candidates as materialized (
+    select p.id, p.document_id, p.ordinal,
+      case when $4::text is null or p.embedding_model = $4 then 1 - (p.embedding <=> $2::vector) end as similarity,
+      case when p.lexemes @@ query.words then ts_rank(p.lexemes, query.words, 1) end as word_rank
+    from document_passages p
+    join documents d on d.user_id = p.user_id and d.id = p.document_id
+    cross join (select ${ANY_WORD} as words) query
+    where p.user_id = $1
+      and ($5::text is null or d.type = $5)
+      and ($6::jsonb is null or d.metadata @> $6)
+  ), matches as (
+    select *,
+      case when similarity is not null then 1.0 / (60 + rank() over (order by similarity desc nulls last)) end as by_meaning,
+      case when word_rank is not null then 1.0 / (60 + rank() over (order by word_rank desc nulls last)) end as by_words
+    from candidates where similarity is not null or word_rank is not null
+  ), best as (
+    select *, count(*) over () as matched,
+      case
+        when $2::vector is null then word_rank
+        when $3::text is null then similarity
+        else coalesce(by_meaning, 0) + coalesce(by_words, 0)
+      end::float8 as score
+    from matches order by score desc, document_id, ordinal limit $7
+  )
+  select coalesce(max(matched), 0)::int as matched, coalesce(json_agg(json_build_object(
+      'document', json_build_object('id', d.id, 'type', d.type, 'title', d.title, 'metadata', d.metadata),
+      'passage', json_build_object('id', p.id, 'ordinal', p.ordinal, 'text', left(p.content, 10000), 'startsAt', p.starts_at),
+      'score', best.score) order by best.score desc, best.document_id, best.ordinal), '[]')::text as items
+  from best
+  join document_passages p on p.user_id = $1 and p.id = best.id
+  join documents d on d.user_id = $1 and d.id = best.document_id`;
+
+@QueryHandler(SearchDocuments)
+export class SearchDocumentsHandler implements IQueryHandler<SearchDocuments> {
+  constructor(
+    private readonly database: Database,
+    private readonly embeddings: LocalEmbeddings,
+  ) {}
+
+  async execute({ actor, search }: SearchDocuments): Promise<View<SearchResult>> {
+    const began = performance.now();
+    const { text, k, filter = {}, mode = 'hybrid' } = search;
+    refuseUnknown(filter);
+    const byWords = mode !== 'vector' && text !== undefined;
+    // Before a connection is taken: the model may be busy.
+    const vector = mode === 'text' ? undefined : (search.vector ?? (text && (await this.embeddings.embedQuestion(text))));
+    const [row] = await this.database.read<{ matched: number; items: string }>(actor, SQL, [
+      actor.userId,
+      vector ? vectorText(vector) : null,
+      byWords ? text : null,
+      search.vector ? null : LOCAL_MODEL,
+      filter.type ?? null,
+      filter.metadata ? JSON.stringify(filter.metadata) : null,
+      k,
+    ]);
+    const { items, matched } = row!;
+    const meta: SearchResult['meta'] = {
+      strategy: strategyOf(vector !== undefined, byWords),
+      estimatedMatches: matched,
+      tookMs: Math.round((performance.now() - began) * 10) / 10,
+    };
+    return new View(`{"items":${items},"meta":${JSON.stringify(meta)}}`);
+  }
+}
+
+function refuseUnknown(filter: object): void {
+  const unknown = Object.keys(filter).filter((key) => !FILTERS.includes(key));
+  if (unknown.length > 0) throw new FilterUnknown(unknown);
+}
+
+/** How the answer came about; "none" where the text has nothing that could be compared. */
+function strategyOf(byMeaning: boolean, byWords: boolean): string {
+  if (byMeaning) return byWords ? 'exact+text' : 'exact';
+  return byWords ? 'text' : 'none';
+}
