@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { ConfigurationError } from '@studently/platform';
 import { Command, CommanderError } from 'commander';
+import { addImport } from './import';
 import { addMigrate } from './migrate';
 import { addStatus } from './status';
 
@@ -14,10 +15,11 @@ const program = new Command('studently')
   .addHelpText(
     'after',
     '\nThe database is that of DATABASE_URL, else the embedded one in STUDENTLY_DATA_DIR (.studently), also while it runs.' +
-      '\nExit codes: 0 ok, 1 fault, 2 findings, 64 usage, 78 configuration.',
+      '\nExit codes: 0 ok, 1 fault, 2 findings, 64 usage, 78 configuration, 130 interrupted.',
   )
   .exitOverride()
   .showHelpAfterError('(--help shows what there is)');
+addImport(program);
 addMigrate(program);
 addStatus(program);
 // Subcommands do not inherit it.

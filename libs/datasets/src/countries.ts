@@ -52,6 +52,9 @@ const QUESTIONS: Question[] = [
   ['demonym', (country) => `What is somebody from ${country} called?`, ({ demonyms }) => demonyms?.eng?.m ?? ''],
 ];
 
+/** Of 250 countries, answered or not. */
+export const COUNTRY_LINES = 250 * QUESTIONS.length;
+
 /**
  * Flashcards about every country: capital, currency, languages, region, neighbours, domain and demonym.
  * @throws ConfigurationError where the package world-countries is not installed

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join, relative, sep } from 'node:path';
 import { readNewDocument, type NewDocument } from '@studently/ai-interactions';
@@ -16,7 +17,7 @@ class FileRefused extends DomainError {
 
 /**
  * A document of each Markdown file in a folder and those below it, or of a single file. A line stands for a file, in the
- * order of their paths; hidden folders and node_modules are left out.
+ * order of their paths; hidden folders and node_modules are left out. The same file gives the same document, with the same id.
  * @param source says in the metadata where the documents come from
  */
 export async function* readMarkdown(path: string, source = basename(path)): AsyncGenerator<BulkLine<NewDocument> | Rejection> {
@@ -51,9 +52,16 @@ function documentOf(path: string, source: string, bytes: Buffer | undefined): Ne
   if (!isUtf8(bytes)) throw new FileRefused(path, 'is not UTF-8.');
   const content = bytes.toString('utf8').replace(/^\uFEFF/, '');
   if (content.trim() === '') throw new FileRefused(path, 'is empty.');
-  const document = { type: 'markdown', title: titleOf(content) ?? basename(path), content, metadata: { path, source } };
+  const id = idOf(source, path, content);
+  const document = { id, type: 'markdown', title: titleOf(content) ?? basename(path), content, metadata: { path, source } };
   refuseUnkeepable(document);
   return readNewDocument(document);
+}
+
+/** The same file is the same document, however often it is read. */
+function idOf(...parts: string[]): string {
+  const digest = createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+  return digest.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12}).*$/, '$1-$2-$3-$4-$5');
 }
 
 /** The first heading (`# A title`) that is not in a block of code. */

@@ -16,6 +16,7 @@ import { Session } from './domain/session.entity';
 import { Subscription } from './domain/subscription.entity';
 import { EmailClaim, User } from './domain/user.entity';
 import { GetPreferencesHandler } from './queries/get-preferences';
+import { FindUserHandler } from './queries/find-user';
 import { GetUserHandler } from './queries/get-user';
 import { GetSessionHandler, ListSessionsHandler } from './queries/list-sessions';
 import { ListUsersHandler } from './queries/list-users';
@@ -40,6 +41,7 @@ import { Sessions } from './sessions';
     DeleteProfileHandler,
     PutSubscriptionHandler,
     DeleteSubscriptionHandler,
+    FindUserHandler,
     GetUserHandler,
     GetPreferencesHandler,
     ListUsersHandler,

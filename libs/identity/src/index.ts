@@ -15,6 +15,7 @@ export { Preferences, PreferencesPatch } from './domain/preferences';
 export type { ProfileFields } from './domain/profile.entity';
 export * from './identity.events';
 export { IdentityModule } from './identity.module';
+export { FindUser } from './queries/find-user';
 export { GetPreferences } from './queries/get-preferences';
 export { GetUser } from './queries/get-user';
 export { GetSession, ListSessions, type SessionView } from './queries/list-sessions';

@@ -14,7 +14,9 @@ async function read(source: string | Buffer | AsyncIterable<Buffer>, size?: numb
   const chunks = typeof source === 'string' || Buffer.isBuffer(source) ? inPieces(source, size) : source;
   for await (const line of readStudyCsv(chunks)) lines.push(line);
   return {
-    items: lines.filter((line) => !isRejection(line)).map(({ line, value }) => [line, value] as const),
+    items: lines
+      .filter((line): line is BulkLine<ImportedStudyItem> => !isRejection(line))
+      .map(({ line, value }) => [line, value] as const),
     rejected: lines.filter(isRejection),
   };
 }
