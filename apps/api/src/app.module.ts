@@ -18,6 +18,7 @@ import { SessionsController } from './identity/sessions.controller';
 import { SubscriptionController } from './identity/subscription.controller';
 import { UsersController } from './identity/users.controller';
 import { StartUpLogger } from './start-up-logger';
+import { ProgressController } from './study/progress.controller';
 import { StudyItemsController } from './study/study-items.controller';
 import { StudyController } from './study/study.controller';
 
@@ -61,6 +62,7 @@ export class AppModule {
         DocumentsController,
         StudyItemsController,
         StudyController,
+        ProgressController,
         HealthController,
       ],
       providers: [

@@ -56,3 +56,25 @@ export class StudyItemsImported extends DomainEvent {
     return this.learnerId;
   }
 }
+
+/** Something happened to an entry of the learner's progress. */
+abstract class ProgressEvent extends DomainEvent {
+  constructor(
+    readonly learnerId: string,
+    /** The entry's id. */
+    readonly subjectId: string,
+    override readonly changedFields: readonly string[] = [],
+  ) {
+    super();
+  }
+}
+
+export class ProgressRecorded extends ProgressEvent {
+  static override readonly topic = 'progress.recorded';
+}
+export class ProgressChanged extends ProgressEvent {
+  static override readonly topic = 'progress.changed';
+}
+export class ProgressDeleted extends ProgressEvent {
+  static override readonly topic = 'progress.deleted';
+}

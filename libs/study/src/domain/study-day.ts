@@ -58,6 +58,12 @@ export class StudyCalendar {
     return Array.from({ length: days + 1 }, (_, index) => this.startOf(this.plus(from, index)));
   }
 
+  /** When the clock shows a full hour next, unless it is set before that. */
+  nextHour(moment: Date): Date {
+    const sinceFullHour = ((this.shownAt(moment.getTime()) % HOUR_MS) + HOUR_MS) % HOUR_MS;
+    return new Date(moment.getTime() + HOUR_MS - sinceFullHour);
+  }
+
   plus(day: string, days: number): string {
     return DateTime.fromISO(day, { zone: 'utc' }).plus({ days }).toISODate()!;
   }

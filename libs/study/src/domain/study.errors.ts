@@ -23,6 +23,17 @@ export class ReviewInFuture extends DomainError {
   }
 }
 
+/** A client's clock may be this far from ours. */
+export const CLOCK_SKEW_MS = 5 * 60 * 1000;
+
+export class ClockSkew extends DomainError {
+  constructor() {
+    super('invalid', 'CLOCK_SKEW', 'Progress is recorded when it is made: leave out the timestamp, or set your clock.', {
+      faults: [{ path: 'timestamp', code: 'clock_skew', message: 'This is more than 5 minutes away from our clock.' }],
+    });
+  }
+}
+
 export class NothingToUndo extends DomainError {
   constructor() {
     super('conflict', 'NOTHING_TO_UNDO', 'This item has no review that could be undone.');
@@ -35,7 +46,16 @@ export class RangeTooLarge extends DomainError {
   }
 }
 
+export class UserNotFound extends DomainError {
+  constructor() {
+    super('not-found', 'USER_NOT_FOUND', 'There is no such user.');
+  }
+}
+
 translateConstraints({
+  progress_pkey: () => new IdTaken(),
+  progress_user_id_fkey: () => new UserNotFound(),
+  study_items_user_id_fkey: () => new UserNotFound(),
   study_items_pkey: () => new IdTaken(),
   study_reviews_pkey: () => new IdTaken(),
 });
