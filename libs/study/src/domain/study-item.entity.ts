@@ -73,14 +73,9 @@ const CLOCK_SKEW_MS = 5 * 60 * 1000;
 /** Something that a learner studies. Its schedule is what replaying its review log gives: nothing else changes it. */
 export class StudyItem extends StudyItemSchema.class {
   static create(userId: string, item: NewStudyItem & { id: string }, now: Date): StudyItem {
-    return Object.assign(new StudyItem(), {
-      ...item,
-      userId,
-      tags: item.tags ?? [],
-      createdAt: now,
-      reviewCount: 0,
-      ...newSchedule(now),
-    });
+    const created = Object.assign(new StudyItem(), { ...item, userId, tags: item.tags ?? [], createdAt: now, reviewCount: 0 });
+    created.schedule(newSchedule(now));
+    return created;
   }
 
   /** Whether creating `item` would have made this one. */
