@@ -33,18 +33,19 @@ insert into study_item_types (type, content_schema) values
     } }');
 grant select on study_item_types to studently_app;
 
+-- Bounds of floats are quoted: the ORM cannot compare a check with the cast that PostgreSQL puts behind a bare number.
 create table study_items (
   user_id uuid not null references users (id) on delete cascade,
   id uuid not null default uuid_generate_v4(),
   type text not null constraint study_items_type references study_item_types (type),
   content jsonb not null check (jsonb_typeof(content) = 'object'),
   tags text[] not null default '{}' check (cardinality(tags) <= 50),
-  progress double precision not null default 0 check (progress >= 0 and progress <= 1),
+  progress double precision not null default 0 check (progress >= '0' and progress <= '1'),
   last_reviewed timestamptz(3),
   next_review timestamptz(3) not null default now(),
   state text not null default 'new' check (state in ('new', 'learning', 'review', 'relearning')),
-  stability double precision not null default 0 check (stability >= 0 and stability < 'Infinity'),
-  difficulty double precision not null default 0 check (difficulty >= 0 and difficulty <= 10),
+  stability double precision not null default 0 check (stability >= '0' and stability < 'Infinity'),
+  difficulty double precision not null default 0 check (difficulty >= '0' and difficulty <= '10'),
   scheduled_days integer not null default 0 check (scheduled_days >= 0),
   learning_step integer not null default 0 check (learning_step >= 0),
   reps integer not null default 0 check (reps >= 0),
@@ -111,7 +112,7 @@ create table progress (
   user_id uuid not null references users (id) on delete cascade,
   id uuid not null default uuid_generate_v4(),
   category text not null check (length(category) between 1 and 64),
-  score double precision not null check (score >= 0 and score <= 100),
+  score double precision not null check (score >= '0' and score <= '100'),
   "timestamp" timestamptz(3) not null default now(),
   metadata jsonb not null default '{}' check (jsonb_typeof(metadata) = 'object'),
   created_at timestamptz(3) not null default now(),

@@ -14,9 +14,13 @@ const OTHER_KEYS: Record<string, string[]> = {
 const OTHER_IDS: Record<string, { type: string; default: string | null }> = {
   audit_events: { type: 'bigint', default: null }, // identity: an append-only log in one order
   outbox: { type: 'bigint', default: null }, // identity: a queue
+  study_reviews: { type: 'uuid', default: null }, // the hash of its item and the client's id for it
   import_batches: { type: 'uuid', default: null }, // the hash of the caller's Batch-Id
   idempotency_keys: { type: 'uuid', default: null }, // the hash of the caller's key
 };
+
+/** Rows for everybody, of nobody: read by all, written by migrations and operators. */
+const REFERENCE = ['study_item_types'];
 
 const SELF = "(user_id = (NULLIF(current_setting('app.user_id'::text, true), ''::text))::uuid)";
 const ADMIN = "(current_setting('app.role'::text, true) = 'ADMIN'::text)";
@@ -52,12 +56,15 @@ const POLICIES: Record<string, Policy[]> = {
     ['outbox_relay', 'ALL', worker, 'true', 'true'],
   ],
   profiles: [admin('profiles'), owner('profiles'), self('profiles')],
+  progress: [owner('progress'), self('progress')],
   sessions: [
     admin('sessions'),
     ['sessions_expired', 'ALL', worker, '(expires_at < now())', 'false'],
     owner('sessions'),
     self('sessions'),
   ],
+  study_items: [owner('study_items'), self('study_items')],
+  study_reviews: [owner('study_reviews'), self('study_reviews')],
   subscriptions: [admin('subscriptions'), owner('subscriptions'), ['subscriptions_self', 'SELECT', app, SELF, null]],
   user_emails: [admin('user_emails'), owner('user_emails'), self('user_emails')],
   users: [
@@ -83,8 +90,13 @@ const GRANTS: Record<string, Record<string, string>> = {
     'outbox(id)': 'SELECT',
     'outbox(xid)': 'SELECT',
     profiles: CRUD,
+    progress: CRUD,
     sessions: CRUD,
     studently_migrations: 'SELECT',
+    study_item_types: 'SELECT',
+    study_items: CRUD,
+    study_reviews: 'INSERT,SELECT',
+    'study_reviews(undone_at)': 'UPDATE',
     subscriptions: CRUD,
     user_emails: CRUD,
     users: CRUD,
@@ -171,19 +183,23 @@ describe('The catalog', () => {
         'chat_messages',
         'chats',
         'idempotency_keys',
+        'import_batches',
         'profiles',
+        'progress',
         'sessions',
+        'study_items',
+        'study_reviews',
         'subscriptions',
         'user_emails',
         'users',
       ]);
     });
 
-    it('SEC-2 have row-level security enabled and forced, as every table of ours has', async () => {
+    it('SEC-2 have row-level security enabled and forced, as every table of ours has that is no reference', async () => {
       const secured = await rows<{ relname: string }>(
         `select relname from pg_class where relnamespace = 'public'::regnamespace and relrowsecurity and relforcerowsecurity order by 1`,
       );
-      expect(secured.map((row) => row.relname)).toEqual(tables);
+      expect(secured.map((row) => row.relname)).toEqual(tables.filter((table) => !REFERENCE.includes(table)));
     });
 
     it('have the primary key (user_id, id)', async () => {
@@ -209,8 +225,8 @@ describe('The catalog', () => {
          order by 1`,
         [personal],
       );
-      // The user's own id, and the one thing that is unique over all users.
-      expect(without.map((row) => row.name)).toEqual(['user_emails_pkey', 'users_pkey']);
+      // References to what is nobody's, the user's own id, and the one thing that is unique over all users.
+      expect(without.map((row) => row.name)).toEqual(['study_items_type', 'user_emails_pkey', 'users_pkey']);
     });
   });
 
@@ -222,7 +238,7 @@ describe('The catalog', () => {
     );
     expect(ids).toEqual(
       tables
-        .filter((table) => table !== 'user_emails') // an address is its own key
+        .filter((table) => table !== 'user_emails' && !REFERENCE.includes(table)) // an address or a name is its own key
         .map((table) => ({ table, ...(OTHER_IDS[table] ?? { type: 'uuid', default: 'uuid_generate_v4()' }) })),
     );
   });
@@ -231,7 +247,9 @@ describe('The catalog', () => {
     const unserved = await rows<{ conname: string }>(
       `select conname from pg_constraint c where contype = 'f' and connamespace = 'public'::regnamespace and not exists (
          select from pg_index i where i.indrelid = c.conrelid and i.indpred is null
-           and (string_to_array(i.indkey::text, ' ')::int2[])[1:cardinality(c.conkey)] @> c.conkey)`,
+           and (string_to_array(i.indkey::text, ' ')::int2[])[1:cardinality(c.conkey)] @> c.conkey)
+         and confrelid::regclass::text <> all($1)`,
+      [REFERENCE], // their rows stay: nobody looks for what refers to them
     );
     expect(unserved).toEqual([]);
   });
@@ -276,7 +294,7 @@ describe('The catalog', () => {
       expect(`${qual} ${with_check}`).not.toMatch(/select/i);
     }
     expect(byTable).toEqual(POLICIES);
-    expect(Object.keys(byTable)).toEqual(tables);
+    expect(Object.keys(byTable)).toEqual(tables.filter((table) => !REFERENCE.includes(table)));
   });
 
   it('the roles cannot log in, are nothing special, and are members of nothing more than needed', async () => {
@@ -374,12 +392,13 @@ describe('The catalog', () => {
   it('ID-8 AI-5 every table with updated_at has the trigger that moves it', async () => {
     const timed = await rows<{ table: string; triggered: boolean }>(
       `select attrelid::regclass::text as table, exists (
-           select from pg_trigger where tgrelid = attrelid and tgfoid = 'touch_row'::regproc and tgenabled = 'O'
+           select from pg_trigger where tgrelid = attrelid and tgfoid in ('touch_row'::regproc, 'touch_study_item'::regproc) and tgenabled = 'O'
              and tgtype & 2 = 2 and tgtype & 16 = 16 and tgtype & 1 = 1 and tgqual is null and tgattr = '') as triggered
        from pg_attribute where attname = 'updated_at' and attrelid::regclass::text = any($1) order by 1`,
       [tables],
     );
-    expect(timed).toEqual(['chats', 'profiles', 'subscriptions', 'users'].map((table) => ({ table, triggered: true })));
+    const known = ['chats', 'profiles', 'progress', 'study_items', 'subscriptions', 'users'];
+    expect(timed).toEqual(known.map((table) => ({ table, triggered: true })));
   });
 
   it('times are kept with time zone, to the millisecond that the API shows', async () => {

@@ -9,6 +9,9 @@ const long = (length: number) => 'x'.repeat(length);
 /** An instant, a second after it, and the like. */
 const at = (time: string) => `2026-01-01T${time}Z`;
 
+/** What a study item has of its first review. */
+const reviewed = { last_reviewed: at('12:00:00'), next_review: at('12:01:00'), state: 'learning', reps: 1 };
+
 /** What breaks each CHECK: changes to an otherwise valid row. */
 const CHECKS: Record<string, Row[]> = {
   audit_events_action_check: [{ action: 'started' }, { action: 'Chat.Started' }, { action: 'chat.started.twice' }],
@@ -27,9 +30,42 @@ const CHECKS: Record<string, Row[]> = {
   profiles_first_name_check: [{ first_name: '' }, { first_name: long(101) }],
   profiles_last_name_check: [{ last_name: '' }, { last_name: long(101) }],
   profiles_preferences_check: [{ preferences: '[]' }, { preferences: '"dark"' }, { preferences: 'null' }],
+  progress_category_check: [{ category: '' }, { category: long(65) }],
+  progress_metadata_check: [{ metadata: '[]' }, { metadata: '"text"' }, { metadata: 'null' }],
+  progress_score_check: [
+    { score: -0.001 },
+    { score: 100.001 },
+    { score: 'NaN' },
+    { score: 'Infinity' },
+    { score: '-Infinity' },
+  ],
   sessions_auth_level_check: [{ auth_level: 0 }],
   sessions_lifetime: [{ created_at: at('12:00:00'), expires_at: at('12:00:00') }],
   sessions_secret_hash_check: [{ secret_hash: '\\xab' }, { secret_hash: `\\x${'ab'.repeat(33)}` }],
+  study_item_types_content_schema_check: [{ content_schema: '[]' }, { content_schema: 'true' }],
+  study_item_types_type_check: [{ type: '' }, { type: 'Essay' }, { type: '1st' }, { type: long(33) }],
+  study_items_content_check: [{ content: '[]' }, { content: '"text"' }, { content: 'null' }],
+  study_items_difficulty_check: [{ difficulty: -0.1 }, { difficulty: 10.1 }, { difficulty: 'NaN' }],
+  study_items_lapses_check: [{ lapses: -1 }],
+  study_items_learning_step_check: [{ learning_step: -1 }],
+  study_items_order: [{ ...reviewed, last_reviewed: at('12:00:01'), next_review: at('12:00:00') }],
+  study_items_progress_check: [{ progress: -0.001 }, { progress: 1.001 }, { progress: 'NaN' }, { progress: 'Infinity' }],
+  study_items_reps_check: [{ reps: -1 }],
+  study_items_review_count_check: [{ review_count: -1 }],
+  study_items_reviewed: [
+    { ...reviewed, last_reviewed: null },
+    { ...reviewed, state: 'new' },
+    { ...reviewed, reps: 0 },
+  ],
+  study_items_scheduled_days_check: [{ scheduled_days: -1 }],
+  study_items_stability_check: [{ stability: -0.1 }, { stability: 'NaN' }, { stability: 'Infinity' }],
+  study_items_state_check: [{ ...reviewed, state: 'forgotten' }],
+  study_items_tags_check: [{ tags: Array(51).fill('x') }],
+  study_reviews_answer_check: [{ answer: '[]' }, { answer: 'null' }],
+  study_reviews_client_review_id_check: [{ client_review_id: '' }, { client_review_id: long(101) }],
+  study_reviews_duration_ms_check: [{ duration_ms: -1 }, { duration_ms: 86_400_001 }],
+  study_reviews_rating_check: [{ rating: 0 }, { rating: 5 }],
+  study_reviews_seq_check: [{ seq: 0 }, { seq: -1 }],
   subscriptions_external_ref_check: [{ external_ref: '' }, { external_ref: long(256) }],
   subscriptions_period: [
     { current_period_end: at('00:00:00'), current_period_start: at('00:00:00') },
@@ -51,10 +87,16 @@ const UNIQUES: Record<string, string[]> = {
   chat_messages_pkey: ['user_id', 'id'],
   chats_pkey: ['user_id', 'id'],
   idempotency_keys_pkey: ['user_id', 'id'],
+  import_batches_pkey: ['user_id', 'id'],
   outbox_pkey: ['id'],
   profiles_one_per_user: ['user_id'],
   profiles_pkey: ['user_id', 'id'],
+  progress_pkey: ['user_id', 'id'],
   sessions_pkey: ['user_id', 'id'],
+  study_item_types_pkey: ['type'],
+  study_items_pkey: ['user_id', 'id'],
+  study_reviews_dense: ['user_id', 'item_id', 'seq'],
+  study_reviews_pkey: ['user_id', 'id'],
   subscriptions_one_per_user: ['user_id'],
   subscriptions_pkey: ['user_id', 'id'],
   user_emails_one_per_user: ['user_id'],
@@ -67,11 +109,19 @@ const FOREIGN_KEYS: Record<string, string> = {
   chat_messages_chat: 'chat_id',
   chats_user_id_fkey: 'user_id',
   idempotency_keys_user_id_fkey: 'user_id',
+  import_batches_user_id_fkey: 'user_id',
   profiles_user_id_fkey: 'user_id',
+  progress_user_id_fkey: 'user_id',
   sessions_user_id_fkey: 'user_id',
+  study_items_type: 'type',
+  study_items_user_id_fkey: 'user_id',
+  study_reviews_item: 'item_id',
   subscriptions_user_id_fkey: 'user_id',
   user_emails_user_id_fkey: 'user_id',
 };
+
+/** What else than the learner has to be there before a row is. */
+const PARENTS: Record<string, string> = { chat_messages: 'chats', study_reviews: 'study_items' };
 
 /** The table of a constraint, whose name it begins with. */
 const tableOf = (constraint: string) => FILLING_ORDER.find((table) => constraint.startsWith(`${table}_`))!;
@@ -91,7 +141,8 @@ describe('Constraints', () => {
     return withClient(database.adminUrl, async (client) => {
       await client.query('begin');
       await client.query('set constraints all immediate');
-      if (table === 'chat_messages') await insertRow(client, 'chats', validRow('chats', userId));
+      const parent = PARENTS[table];
+      if (parent) await insertRow(client, parent, validRow(parent, userId));
       await before(client);
       try {
         await insertRow(client, table, row);
@@ -182,7 +233,7 @@ describe('Constraints', () => {
   });
 
   describe('of time and version, for raw SQL too', () => {
-    const TOUCHED = { users: 'id', profiles: 'user_id', subscriptions: 'user_id', chats: 'user_id' };
+    const TOUCHED = { users: 'id', profiles: 'user_id', subscriptions: 'user_id', chats: 'user_id', progress: 'user_id' };
     const OLD = '2020-01-01T00:00:00.000Z';
     let learner: string;
     beforeAll(async () => {
@@ -216,6 +267,23 @@ describe('Constraints', () => {
         expect(after!.version).toBe(before!.version + 1);
       },
     );
+
+    it('those of a study item move as well, but its version only with what is studied', async () => {
+      const owner = await withClient(database.adminUrl, (client) => insertLearner(client, ['users', 'study_items']));
+      const change = async (what: string) =>
+        (
+          await rows<{ version: number; fresh: boolean }>(
+            `update study_items set updated_at = '1999-01-01', version = 77, ${what} where user_id = $1
+             returning version, updated_at > now() - interval '1 minute' as fresh`,
+            [owner],
+          )
+        )[0];
+      const scheduled = `state = 'review', reps = 1, last_reviewed = now(), next_review = now() + interval '1 day', stability = 3`;
+      expect(await change(scheduled)).toEqual({ version: 1, fresh: true });
+      expect(await change(`content = '{"front":"c","back":"d"}'`)).toEqual({ version: 2, fresh: true });
+      expect(await change(`tags = '{latin}', stability = 4`)).toEqual({ version: 3, fresh: true });
+      await expect(change("created_at = created_at - interval '1 day'")).rejects.toMatchObject({ code: '23000' });
+    });
 
     it("a change of the profile or subscription moves the user's version", async () => {
       const version = async () =>

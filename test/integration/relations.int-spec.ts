@@ -3,6 +3,7 @@ import type { Command } from '@nestjs/cqrs';
 import { AppendMessage, StartChat } from '@studently/ai-interactions';
 import { BootstrapAdmin, DeleteUser, OpenSession, PutProfile, PutSubscription, RegisterUser } from '@studently/identity';
 import type { Learner } from '@studently/platform';
+import { AddStudyItem, ImportStudyItems, RecordProgress, ReviewItem } from '@studently/study';
 import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
 import { withClient } from '../support/servers';
@@ -39,14 +40,19 @@ describe('Relations', () => {
       'chat_messages -> chats c',
       'chats -> users c',
       'idempotency_keys -> users c',
+      'import_batches -> users c',
       'profiles -> users c',
+      'progress -> users c',
       'sessions -> users c',
+      'study_items -> study_item_types a',
+      'study_items -> users c',
+      'study_reviews -> study_items c',
       'subscriptions -> users c',
       'user_emails -> users c',
     ]);
     const tables = await personalTables(contexts.database.adminUrl);
     await withClient(contexts.database.adminUrl, async (client) => {
-      for (const { child, parent, childKey, parentKey } of keys) {
+      for (const { child, parent, childKey, parentKey } of keys.filter((key) => key.rule === 'c')) {
         await client.query('begin');
         const ada = await insertLearner(client, tables);
         const ben = await insertLearner(client, tables);
@@ -65,6 +71,40 @@ describe('Relations', () => {
         await client.query('rollback');
       }
     });
+  });
+
+  it('TI-1 a type of study items stays as long as there is an item of it', async () => {
+    await rows(`insert into study_item_types (type, content_schema) values ('riddle', '{}')`);
+    const ada = await contexts.newLearner();
+    const [item] = await rows<{ id: string }>(
+      `insert into study_items (user_id, type, content) values ($1, 'riddle', '{}') returning id`,
+      [ada.userId],
+    );
+    await expect(rows(`delete from study_item_types where type = 'riddle'`)).rejects.toMatchObject({ code: '23503' });
+    await rows('delete from study_items where id = $1', [item!.id]);
+    await rows(`delete from study_item_types where type = 'riddle'`);
+  });
+
+  it("TI-1 a review or an entry of progress cannot belong to another learner's item, or to nobody", async () => {
+    const [ada, ben] = [await contexts.newLearner(), await contexts.newLearner()];
+    const itemId = randomUUID();
+    await contexts.commands.execute(
+      new AddStudyItem(ada, { id: itemId, type: 'flashcard', content: { front: 'a', back: 'b' } }),
+    );
+    await expect(
+      rows(
+        `insert into study_reviews (user_id, id, item_id, seq, client_review_id, rating, reviewed_at, answer)
+         values ($1, uuid_generate_v4(), $2, 1, 'x', 3, now(), '{}')`,
+        [ben.userId, itemId],
+      ),
+    ).rejects.toMatchObject({ code: '23503', constraint: 'study_reviews_item' });
+    const nobody: Learner = { userId: randomUUID(), role: 'STUDENT' };
+    for (const command of [
+      new RecordProgress(nobody, { id: randomUUID(), category: 'algebra', score: 1 }),
+      new AddStudyItem(nobody, { id: randomUUID(), type: 'flashcard', content: { front: 'a', back: 'b' } }),
+    ]) {
+      await expect(contexts.commands.execute<unknown>(command)).rejects.toMatchObject({ code: 'USER_NOT_FOUND' });
+    }
   });
 
   it("TI-1 a message cannot belong to another learner's chat", async () => {
@@ -106,8 +146,15 @@ describe('Relations', () => {
           new StartChat(actor, { id: chatId, title: 'x', messages: [{ id: randomUUID(), role: 'user', content: 'x' }] }),
         );
         await execute(new AppendMessage(learner, chatId, { id: randomUUID(), role: 'assistant', content: 'y' }));
+        const item = { id: randomUUID(), type: 'flashcard', content: { front: 'a', back: 'b' } };
+        await execute(new AddStudyItem(learner, item));
+        await execute(new ReviewItem(learner, item.id, { clientReviewId: 'x', rating: 3 }));
+        await execute(new RecordProgress(learner, { id: randomUUID(), category: 'algebra', score: n }));
       }
     }
+
+    const line = { line: 1, bytes: 1, value: { type: 'note', content: { markdown: 'x' } } };
+    for (const learner of [ada, other]) await execute(new ImportStudyItems(learner, [line], 'batch'));
 
     const count = async (learnerId: string) => {
       const tables = await personalTables(contexts.database.adminUrl);
@@ -125,6 +172,10 @@ describe('Relations', () => {
       idempotency_keys: 3,
       chats: 3,
       chat_messages: 6,
+      study_items: 4,
+      study_reviews: 3,
+      progress: 3,
+      import_batches: 1,
     };
     expect(await count(id)).toEqual(full);
     const others = await count(other.userId);
@@ -139,7 +190,8 @@ describe('Relations', () => {
     expect(await count(id)).toEqual(Object.fromEntries(Object.keys(full).map((table) => [table, 0])));
     expect(await count(other.userId)).toEqual(others);
     expect(await audited()).toEqual([...auditBefore, 'user.deleted']);
-    expect(auditBefore).toHaveLength(1 + 2 + 2 + 6); // registered; profile, subscription; sessions; chats and messages
+    // registered; profile, subscription; sessions; chats and messages; items, reviews, progress; the import
+    expect(auditBefore).toHaveLength(1 + 2 + 2 + 6 + 9 + 1);
   });
 
   it('AI-3 ai_chats_seed shows a chat as it was asked for: messages as one jsonb[] in order, its own only', async () => {

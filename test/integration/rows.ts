@@ -6,6 +6,8 @@ export type Row = Record<string, unknown>;
 const HASH = `\\x${'ab'.repeat(32)}`;
 /** Every row of a learner belongs to the same chat. */
 const chatOf = (userId: string) => `${userId.slice(0, -4)}c4a7`;
+/** Every review of a learner is of the same item. */
+const itemOf = (userId: string) => `${userId.slice(0, -4)}17e3`;
 
 /** A valid row of each table for one learner; parents before children. */
 const ROWS: Record<string, (userId: string) => Row> = {
@@ -47,6 +49,19 @@ const ROWS: Record<string, (userId: string) => Row> = {
     role: 'user',
     content: 'What is chlorophyll?',
   }),
+  study_item_types: () => ({ type: 'essay', content_schema: '{}' }),
+  study_items: (user_id) => ({ user_id, id: itemOf(user_id), type: 'flashcard', content: '{"front":"a","back":"b"}' }),
+  study_reviews: (user_id) => ({
+    user_id,
+    id: randomUUID(),
+    item_id: itemOf(user_id),
+    seq: 1,
+    client_review_id: 'x',
+    rating: 3,
+    reviewed_at: '2026-01-01T00:00:00Z',
+    answer: '{}',
+  }),
+  progress: (user_id) => ({ user_id, id: randomUUID(), category: 'algebra', score: 62.5 }),
   audit_events: (learner_id) => ({ learner_id, actor_role: 'STUDENT', action: 'chat.started' }),
   outbox: (learner_id) => ({ learner_id, topic: 'chat.started', payload: '{}' }),
 };

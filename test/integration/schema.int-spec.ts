@@ -6,20 +6,36 @@ import { Subscription } from '../../libs/identity/src/domain/subscription.entity
 import { EmailClaim, User } from '../../libs/identity/src/domain/user.entity';
 import { ormOptions } from '../../libs/platform/src/persistence/connection';
 import { knownMigrations, Migrations } from '../../libs/platform/src/persistence/migrations';
+import { Progress } from '../../libs/study/src/domain/progress.entity';
+import { StudyItem, StudyReview } from '../../libs/study/src/domain/study-item.entity';
 import { createTestDatabase, sql, type TestDatabase } from '../support/database';
 import { describeCatalog, ourTables } from './catalog';
 
 /** Contexts hold each other's ids and never each other's entities: these foreign keys live in the database alone. */
-const BETWEEN_CONTEXTS = [{ table: 'chats', column: 'user_id', references: 'users', name: 'chats_user_id_fkey' }];
+const OF_THE_USER = { column: 'user_id', references: 'users', key: 'id', deleteRule: 'cascade' };
+const BETWEEN_CONTEXTS = [
+  { table: 'chats', name: 'chats_user_id_fkey', ...OF_THE_USER },
+  { table: 'study_items', name: 'study_items_user_id_fkey', ...OF_THE_USER },
+  { table: 'progress', name: 'progress_user_id_fkey', ...OF_THE_USER },
+  // And those to what has no entity.
+  { table: 'study_items', name: 'study_items_type', column: 'type', references: 'study_item_types', key: 'type' },
+];
 
 /** Written by SQL alone: they have no entity. */
-const WITHOUT_ENTITY = ['audit_events', 'outbox', 'idempotency_keys', 'import_batches', 'studently_migrations'];
+const WITHOUT_ENTITY = [
+  'audit_events',
+  'outbox',
+  'idempotency_keys',
+  'import_batches',
+  'study_item_types',
+  'studently_migrations',
+];
 
 /** The SQL that would bring the database to what the entities say; by the recipe in stack.md. */
 async function driftOf(database: TestDatabase): Promise<string> {
   const orm = await MikroORM.init({
     ...ormOptions({ url: database.adminUrl, embedded: false }, 1, true),
-    entities: [User, EmailClaim, Profile, Subscription, Session, Chat, ChatMessage],
+    entities: [User, EmailClaim, Profile, Subscription, Session, Chat, ChatMessage, StudyItem, StudyReview, Progress],
     schemaGenerator: {
       ignorePolicies: true,
       ignoreTriggers: true,
@@ -30,14 +46,14 @@ async function driftOf(database: TestDatabase): Promise<string> {
   });
   try {
     const wanted = orm.schema.getTargetSchema();
-    for (const { table, column, references, name } of BETWEEN_CONTEXTS) {
+    for (const { table, column, references, key, name, ...rules } of BETWEEN_CONTEXTS) {
       wanted.getTable(table)!.getForeignKeys()[name] = {
         constraintName: name,
         columnNames: [column],
         localTableName: `public.${table}`,
         referencedTableName: `public.${references}`,
-        referencedColumnNames: ['id'],
-        deleteRule: 'cascade',
+        referencedColumnNames: [key],
+        ...rules,
       };
     }
     orm.schema.getTargetSchema = () => wanted;

@@ -155,6 +155,7 @@ StudyItemSchema.setClass(StudyItem);
 const StudyReviewSchema = defineEntity({
   name: 'StudyReview',
   tableName: 'study_reviews',
+  comment: 'The review log, which is the truth: the schedule of an item is what replaying its log by reviewed_at gives.',
   properties: {
     userId: p.uuid().primary(),
     id: p.uuid().primary().comment('Made of item and client_review_id: the same review cannot be there twice.'),
