@@ -1,0 +1,285 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Worker } from 'node:worker_threads';
+import { CommandBus } from '@nestjs/cqrs';
+import {
+  AddDocument,
+  ChangeDocument,
+  CountDocuments,
+  DeleteDocument,
+  GetDocument,
+  ImportDocuments,
+  readNewDocument,
+  SearchDocuments,
+  type DocumentView,
+} from '@studently/ai-interactions';
+import { Database, EventConsumers, type Learner } from '@studently/platform';
+import { getToken } from '@willsoto/nestjs-prometheus';
+import { EmbeddingsUnavailable } from '../../libs/ai-interactions/src/domain/document.errors';
+import {
+  EMBEDDED_PASSAGES,
+  EMBEDDING_JOBS,
+  EmbeddingJobs,
+  FAILED_DOCUMENTS,
+} from '../../libs/ai-interactions/src/embeddings/embedding-jobs';
+import { LocalEmbeddings } from '../../libs/ai-interactions/src/embeddings/local-embeddings';
+import { until } from '../e2e/support';
+import { TestContexts } from '../support/contexts';
+import { sql } from '../support/database';
+
+const GRASS = 'Grass is green.';
+const LONG = Array.from({ length: 200 }, (_, nr) => `Sentence ${nr} says something about the green grass of a garden.`).join(
+  ' ',
+);
+
+describe('Embedding in the background', () => {
+  let contexts: TestContexts;
+  let embeddings: LocalEmbeddings;
+  let ada: Learner;
+  beforeAll(async () => {
+    contexts = await TestContexts.start();
+    embeddings = contexts.app.get(LocalEmbeddings);
+  });
+  afterAll(() => contexts?.stop());
+  beforeEach(async () => {
+    ada = await contexts.newLearner();
+  });
+  afterEach(() => jest.restoreAllMocks());
+
+  const rows = <Row extends object>(text: string, values: unknown[] = []) => sql<Row>(contexts.database.adminUrl, text, values);
+  const add = async (content: string, more: object = {}): Promise<DocumentView> =>
+    (await contexts.commands.execute(new AddDocument(ada, readNewDocument({ type: 'text', content, ...more })))).value;
+  const get = async (id: string): Promise<DocumentView> => (await contexts.queries.execute(new GetDocument(ada, id))).value;
+  const settled = (id: string, withinMs = 20_000) =>
+    until(async () => {
+      const document = await get(id);
+      return document.status !== 'pending' && document;
+    }, withinMs);
+  const jobOf = async (id: string) =>
+    (
+      await rows<{ attempts: number; due: boolean }>(
+        'select attempts, available_at <= clock_timestamp() as due from embedding_jobs where id = $1',
+        [id],
+      )
+    )[0];
+  const hurry = (id: string) => rows('update embedding_jobs set available_at = clock_timestamp() where id = $1', [id]);
+  /** The model as it is, but for some passages. */
+  function pretend(what: (texts: readonly string[]) => Promise<void> | void): void {
+    const real = embeddings.embedPassages.bind(embeddings);
+    jest.spyOn(embeddings, 'embedPassages').mockImplementation(async (texts) => {
+      await what(texts);
+      return real(texts);
+    });
+  }
+
+  /** A model that does not answer until it is told to fail. */
+  function stuck() {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const embed = jest.spyOn(embeddings, 'embedPassages').mockReturnValue(promise);
+    return { embed, fail: () => reject(new EmbeddingsUnavailable('EMBEDDING_FAILED')) };
+  }
+
+  it('begins at once, and leaves passages, the mean of their vectors and no job', async () => {
+    const { id } = await add(LONG);
+    const document = await settled(id);
+    expect(document.status).toBe('ready');
+    const [row] = await rows(
+      `select count(*)::int as passages, min(ordinal)::int as first, max(ordinal)::int as last, count(p.embedding)::int as embedded,
+         bool_and(substr(d.content, p.starts_at + 1, length(p.content)) = p.content) as there,
+         max(d.embedding <=> (select avg(embedding) from document_passages where document_id = d.id)) < 1e-6 as "isMean"
+       from document_passages p join documents d on d.id = p.document_id where d.id = $1`,
+      [id],
+    );
+    const { passages } = document;
+    expect(row).toEqual({ passages, first: 1, last: passages, embedded: passages, there: true, isMean: true });
+    expect(await jobOf(id)).toBeUndefined();
+    const audited = await rows<{ action: string }>('select action from audit_events where subject_id = $1 order by id', [id]);
+    expect(audited.map(({ action }) => action)).toEqual(['document.added', 'document.embedded']);
+  });
+
+  it('tries again, later and later', async () => {
+    const tried: number[] = [];
+    pretend(() => {
+      tried.push(performance.now());
+      if (tried.length < 3) throw new EmbeddingsUnavailable('EMBEDDING_FAILED');
+    });
+    expect(await settled((await add(GRASS)).id)).toMatchObject({ status: 'ready', version: 2 });
+    const [first, second, third] = tried as [number, number, number];
+    expect(second - first).toBeGreaterThan(900);
+    expect(third - second).toBeGreaterThan(1900);
+  });
+
+  it('a poisonous document says so after five attempts, and holds up no other', async () => {
+    pretend((texts) => {
+      if (texts.some((text) => text.includes('poison'))) throw new EmbeddingsUnavailable('EMBEDDING_TIMEOUT');
+    });
+    const poison = await Promise.all([1, 2, 3, 4].map((nr) => add(`The poison number ${nr}.`)));
+    const good = await add(GRASS);
+    expect(await settled(good.id, 3000)).toMatchObject({ status: 'ready' });
+    for (const { id } of poison) {
+      const failed = await until(async () => {
+        await hurry(id);
+        const document = await get(id);
+        return document.status !== 'pending' && document;
+      });
+      expect(failed).toMatchObject({ status: 'failed', failure: 'EMBEDDING_TIMEOUT', passages: 1 });
+      expect(await jobOf(id)).toBeUndefined();
+    }
+    const found = (await contexts.queries.execute(new SearchDocuments(ada, { text: 'poison', mode: 'text', k: 10 }))).value;
+    expect(found.items).toHaveLength(4); // by its words it is found all the same
+
+    jest.restoreAllMocks();
+    const { id, content } = poison[0]!;
+    const again = (await contexts.commands.execute(new ChangeDocument(ada, id, { content }))).value;
+    expect(again).toMatchObject({ status: 'pending', failure: null, passages: 0 });
+    expect(await settled(id)).toMatchObject({ status: 'ready' });
+  });
+
+  it('a document that ends the process each time is given up without another attempt', async () => {
+    const { embed, fail } = stuck(); // as if dead
+    const { id } = await add('deadly');
+    await until(async () => embed.mock.calls.length > 0);
+    embed.mockClear();
+    await rows(`update embedding_jobs set attempts = 5, available_at = clock_timestamp() where id = $1`, [id]);
+    expect(await settled(id)).toMatchObject({ status: 'failed', failure: 'EMBEDDING_FAILED', passages: 1 });
+    expect(embed).not.toHaveBeenCalled();
+    fail();
+  });
+
+  it('goes on when the thread is killed in the middle of a document', async () => {
+    const { id } = await add(LONG);
+    const thread = await until(async () => (embeddings as unknown as { thread?: Worker }).thread);
+    await until(async () => (await jobOf(id))?.attempts === 1);
+    await thread.terminate();
+    expect(await settled(id)).toMatchObject({ status: 'ready' });
+  });
+
+  it('what somebody works on is left alone until the lease has ended', async () => {
+    const seen: boolean[] = [];
+    const { embed, fail } = stuck();
+    const { id } = await add('leased');
+    await until(async () => embed.mock.calls.length === 1);
+    for (let look = 0; look < 15; look++) {
+      seen.push((await jobOf(id))!.due);
+      await sleep(100);
+    }
+    expect(seen).not.toContain(true);
+    expect(embed).toHaveBeenCalledTimes(1);
+    jest.restoreAllMocks();
+    await hurry(id); // as 30 seconds do
+    expect(await settled(id)).toMatchObject({ status: 'ready', passages: 1 });
+    fail(); // whose lease has ended, so that nothing comes of it
+  });
+
+  it('a long document renews its lease, and is left to whoever has taken it over', async () => {
+    const write = jest.spyOn(contexts.app.get(Database), 'write');
+    let now = Date.now();
+    const clock = jest.spyOn(Date, 'now').mockImplementation(() => (now += 11_000)); // each batch takes so long
+    let batches = 0;
+    pretend(async () => {
+      if (++batches === 5) await rows(`update embedding_jobs set available_at = available_at + interval '1 s'`);
+      if (batches === 6) clock.mockRestore();
+    });
+    const { id } = await add(LONG);
+    while ((await jobOf(id))?.attempts !== 1 || batches < 5) await sleep(20);
+    await sleep(1000);
+    const renewals = write.mock.calls.filter(
+      ([, sql]) => /returning available_at::text as lease$/.test(sql) && !/limit 1/.test(sql),
+    );
+    expect([batches, renewals.length]).toEqual([5, 5]); // the fifth finds the lease lost, and the work ends
+    expect((await get(id)).status).toBe('pending');
+    clock.mockRestore();
+    await hurry(id);
+    expect(await settled(id)).toMatchObject({ status: 'ready' });
+  });
+
+  it('what has changed meanwhile is embedded as it is now', async () => {
+    for (const changes of [{ content: 'The moon is a rock.' }, { title: 'Another title' }]) {
+      let times = 0;
+      pretend(async () => {
+        if (times++ === 0) await contexts.commands.execute(new ChangeDocument(ada, id, changes));
+      });
+      const { id } = await add(GRASS);
+      const document = await settled(id);
+      expect(document).toMatchObject({ content: GRASS, ...changes, status: 'ready', passages: 1, version: 3 });
+      const [passage] = await rows<{ content: string }>('select content from document_passages where document_id = $1', [id]);
+      expect(passage!.content).toBe(document.content);
+      expect(await jobOf(id)).toBeUndefined();
+      jest.restoreAllMocks();
+    }
+  });
+
+  it('what is deleted meanwhile leaves nothing behind', async () => {
+    const id = await new Promise<string>((resolve) => {
+      const adding = { id: '' };
+      pretend(async () => {
+        await contexts.commands.execute(new DeleteDocument(ada, adding.id));
+        resolve(adding.id);
+      });
+      void add(GRASS, { id: (adding.id = crypto.randomUUID()) });
+    });
+    await sleep(300);
+    for (const table of ['documents', 'embedding_jobs']) {
+      expect(await rows(`select 1 from ${table} where id = $1`, [id])).toEqual([]);
+    }
+    expect(await rows('select 1 from document_passages where document_id = $1', [id])).toEqual([]);
+  });
+
+  it('is done once, by however many processes', async () => {
+    const app = contexts.app;
+    const another = new EmbeddingJobs(
+      app.get(Database),
+      app.get(CommandBus),
+      app.get(EventConsumers),
+      embeddings,
+      app.get(getToken(EMBEDDING_JOBS)),
+      app.get(getToken(EMBEDDED_PASSAGES)),
+      app.get(getToken(FAILED_DOCUMENTS)),
+      true,
+    );
+    another.onModuleInit();
+    another.onApplicationBootstrap();
+    const lines = Array.from({ length: 60 }, (_, nr) => ({
+      line: nr + 1,
+      value: readNewDocument({ type: 'text', content: `${GRASS} ${nr}` }),
+      bytes: 30,
+    }));
+    await contexts.commands.execute(new ImportDocuments(ada, lines));
+    await until(async () => (await contexts.queries.execute(new CountDocuments(ada))).value.ready === 60, 20_000);
+    await another.onModuleDestroy();
+    const [audited] = await rows(
+      `select count(*)::int as times, count(distinct subject_id)::int as documents from audit_events
+       where learner_id = $1 and action = 'document.embedded'`,
+      [ada.userId],
+    );
+    expect(audited).toEqual({ times: 60, documents: 60 });
+  });
+
+  it('SEC-2 the worker sees ids alone: no content, no passage', async () => {
+    await add(GRASS);
+    for (const table of ['documents', 'document_passages']) {
+      await expect(
+        sql(contexts.database.url, `select * from ${table}`, [], { role: 'studently_worker', userId: ada.userId }),
+      ).rejects.toMatchObject({ code: '42501' });
+    }
+  });
+
+  it('a process that ends gives its document back, and another one goes on at once', async () => {
+    const ending = await TestContexts.start();
+    const learner = await ending.newLearner();
+    const { id } = (await ending.commands.execute(new AddDocument(learner, readNewDocument({ type: 'text', content: LONG }))))
+      .value;
+    const job = async () =>
+      (
+        await sql<{ attempts: number; seconds: number }>(
+          ending.database.adminUrl,
+          `select attempts, extract(epoch from available_at - clock_timestamp())::float8 as seconds from embedding_jobs where id = $1`,
+          [id],
+        )
+      )[0];
+    await until(async () => (await job())?.attempts === 1);
+    await ending.app.close();
+    expect(await job()).toEqual({ attempts: 0, seconds: expect.any(Number) });
+    expect((await job())!.seconds).toBeLessThan(2);
+    await ending.database.drop();
+  });
+});

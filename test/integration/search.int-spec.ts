@@ -1,0 +1,226 @@
+import { randomUUID } from 'node:crypto';
+import {
+  ImportDocuments,
+  readNewDocument,
+  SearchDocuments,
+  type DocumentSearch,
+  type FoundPassage,
+  type SearchResult,
+} from '@studently/ai-interactions';
+import type { Learner } from '@studently/platform';
+import { LocalEmbeddings } from '../../libs/ai-interactions/src/embeddings/local-embeddings';
+import { until } from '../e2e/support';
+import { TestContexts } from '../support/contexts';
+import { sql } from '../support/database';
+
+/** Numbers that look random and are the same in every run (Park and Miller's generator). */
+function numbers(seed: number): () => number {
+  let state = seed;
+  return () => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647 - 0.5;
+}
+
+const next = numbers(20_261_122);
+const DIMENSIONS = 24;
+const vector = () => {
+  const all = Array<number>(1536).fill(0);
+  for (let at = 0; at < DIMENSIONS; at++) all[at * 61] = Math.fround(next());
+  return all;
+};
+const cosine = (one: number[], other: number[]) => {
+  let [dot, a, b] = [0, 0, 0];
+  for (let at = 0; at < 1536; at++) {
+    dot += one[at]! * other[at]!;
+    a += one[at]! ** 2;
+    b += other[at]! ** 2;
+  }
+  return dot / Math.sqrt(a * b);
+};
+const pick = <T>(from: readonly T[]): T => from[Math.floor((next() + 0.5) * from.length)]!;
+const WORDS = 'grass moon river planet engine number theory colour music history'.split(' ');
+
+interface Known {
+  id: string;
+  type: string;
+  metadata: { course: string; year: number };
+  content: string;
+  embedding: number[];
+}
+const newKnown = (): Known => ({
+  id: randomUUID(),
+  type: pick(['text', 'note', 'article']),
+  metadata: { course: pick(['biology', 'physics']), year: pick([2024, 2025, 2026]) },
+  content: Array.from({ length: 8 }, () => pick(WORDS)).join(' '),
+  embedding: vector(),
+});
+
+describe('Searching documents', () => {
+  let contexts: TestContexts;
+  let ada: Learner;
+  const known = Array.from({ length: 400 }, newKnown);
+  beforeAll(async () => {
+    contexts = await TestContexts.start();
+    ada = await contexts.newLearner();
+    await keep(ada, known);
+    await keep(
+      await contexts.newLearner(),
+      known.map((document) => ({ ...document, id: randomUUID() })),
+    );
+  });
+  afterAll(() => contexts?.stop());
+  afterEach(() => jest.restoreAllMocks());
+
+  async function keep(owner: Learner, documents: (Omit<Known, 'embedding'> & { embedding?: number[] })[]): Promise<void> {
+    const lines = documents.map((document, nr) => ({ line: nr + 1, value: readNewDocument(document), bytes: 1000 }));
+    const taken = await contexts.commands.execute(new ImportDocuments(owner, lines));
+    expect(taken.value).toEqual({ accepted: documents.length, rejected: [] });
+  }
+  const search = async (wanted: DocumentSearch, actor = ada): Promise<SearchResult> =>
+    (await contexts.queries.execute(new SearchDocuments(actor, wanted))).value;
+  const ids = (items: FoundPassage[]) => items.map(({ document }) => document.id);
+
+  const filters: [name: string, filter: DocumentSearch['filter'], holds: (document: Known) => boolean][] = [
+    ['no filter', undefined, () => true],
+    ['a type', { type: 'note' }, ({ type }) => type === 'note'],
+    ['metadata', { metadata: { course: 'physics' } }, ({ metadata }) => metadata.course === 'physics'],
+    [
+      'both',
+      { type: 'text', metadata: { course: 'biology', year: 2025 } },
+      ({ type, metadata }) => type === 'text' && metadata.course === 'biology' && metadata.year === 2025,
+    ],
+    ['a type that nothing has', { type: 'book' }, () => false],
+  ];
+
+  it.each(filters)(
+    'AI-9 AI-10 the nearest are those of a brute force, exactly min(k, matches), with %s',
+    async (_, filter, holds) => {
+      const matches = known.filter(holds);
+      for (const k of [1, 7, 100]) {
+        const question = vector();
+        const expected = matches
+          .map((document) => ({ id: document.id, similarity: cosine(question, document.embedding) }))
+          .sort((one, other) => other.similarity - one.similarity)
+          .slice(0, k);
+        const { items, meta } = await search({ vector: question, k, filter });
+        expect(ids(items)).toEqual(expected.map(({ id }) => id));
+        items.forEach(({ score }, nr) => expect(score).toBeCloseTo(expected[nr]!.similarity, 5));
+        expect(meta).toMatchObject({ strategy: 'exact', estimatedMatches: matches.length });
+      }
+    },
+  );
+
+  it.each(filters)('by words those are found that have one of them, in any form, with %s', async (_, filter, holds) => {
+    const { items, meta } = await search({ text: 'planets or Engines', mode: 'text', k: 100, filter });
+    const matches = known.filter(holds).filter(({ content }) => /planet|engine/.test(content));
+    expect(meta.estimatedMatches).toBe(matches.length);
+    expect(items).toHaveLength(Math.min(100, matches.length));
+    const contents = new Map(matches.map(({ id, content }) => [id, content]));
+    for (const id of ids(items)) expect(contents.has(id)).toBe(true);
+    expect(new Set(ids(items)).size).toBe(items.length);
+    const both = items.filter(({ passage }) => /planet/.test(passage.text) && /engine/.test(passage.text));
+    expect(items.slice(0, both.length).every((item) => both.includes(item))).toBe(true); // both words go before one
+  });
+
+  describe('that the local model has embedded', () => {
+    let ben: Learner;
+    let embedded: Known[];
+    const supplied = newKnown();
+    beforeAll(async () => {
+      ben = await contexts.newLearner();
+      embedded = Array.from({ length: 60 }, newKnown);
+      const byContent = new Map(embedded.map(({ content, embedding }) => [content, embedding]));
+      const local = contexts.app.get(LocalEmbeddings);
+      const pretended = jest
+        .spyOn(local, 'embedPassages')
+        .mockImplementation(async (texts) => texts.map((text) => byContent.get(text)));
+      await keep(
+        ben,
+        embedded.map(({ embedding: _, ...document }) => document),
+      );
+      await keep(ben, [supplied]);
+      await until(async () => (await search({ vector: vector(), k: 100 }, ben)).meta.estimatedMatches === 61);
+      pretended.mockRestore();
+    });
+
+    it('a text is compared with what the same model has made, a vector with everything', async () => {
+      jest.spyOn(contexts.app.get(LocalEmbeddings), 'embedQuestion').mockResolvedValue(supplied.embedding);
+      const byText = await search({ text: 'x', mode: 'vector', k: 100 }, ben);
+      expect(byText.meta.estimatedMatches).toBe(60);
+      expect(ids(byText.items)).not.toContain(supplied.id);
+      const byVector = await search({ vector: supplied.embedding, k: 100 }, ben);
+      expect(byVector.meta.estimatedMatches).toBe(61);
+      expect(byVector.items[0]).toMatchObject({ document: { id: supplied.id }, score: expect.closeTo(1, 5) });
+    });
+
+    it('meaning and words together are their reciprocal ranks, summed', async () => {
+      const meaning = vector();
+      jest.spyOn(contexts.app.get(LocalEmbeddings), 'embedQuestion').mockResolvedValue(meaning);
+      const text = 'moon and music';
+      const [hybrid, near, words] = await Promise.all(
+        (['hybrid', 'vector', 'text'] as const).map((mode) => search({ text, mode, k: 100 }, ben)),
+      );
+      const sums = new Map<string, number>();
+      for (const { items } of [near!, words!]) {
+        for (const { passage, score } of items) {
+          const rank = items.filter((item) => item.score > score).length + 1;
+          sums.set(passage.id, (sums.get(passage.id) ?? 0) + 1 / (60 + rank));
+        }
+      }
+      expect(words!.items.length).toBeGreaterThan(5);
+      expect(hybrid!.items).toHaveLength(sums.size);
+      for (const { passage, score } of hybrid!.items) expect(score).toBeCloseTo(sums.get(passage.id)!, 9);
+      const scores = hybrid!.items.map(({ score }) => score);
+      expect(scores).toEqual(scores.toSorted((one, other) => other - one));
+      expect((await search({ text, k: 9 }, ben)).items).toEqual(hybrid!.items.slice(0, 9));
+      expect(hybrid!.meta.strategy).toBe('exact+text');
+    });
+
+    it('what ties comes in the same order every time', async () => {
+      const same = newKnown();
+      const cara = await contexts.newLearner();
+      await keep(
+        cara,
+        Array.from({ length: 20 }, () => ({ ...same, id: randomUUID() })),
+      );
+      const first = await search({ vector: same.embedding, k: 20 }, cara);
+      expect(ids(first.items)).toEqual(ids(first.items).toSorted());
+      await sql(contexts.database.adminUrl, `update document_passages set document_id = document_id where user_id = $1`, [
+        cara.userId,
+      ]);
+      expect((await search({ vector: same.embedding, k: 20 }, cara)).items).toEqual(first.items);
+      expect(ids((await search({ vector: same.embedding, k: 5 }, cara)).items)).toEqual(ids(first.items).slice(0, 5));
+    });
+
+    it('by words a search needs no model', async () => {
+      const embed = jest.spyOn(contexts.app.get(LocalEmbeddings), 'embedQuestion');
+      await search({ text: 'moon', mode: 'text', k: 5 }, ben);
+      expect(embed).not.toHaveBeenCalled();
+    });
+  });
+
+  it("SEC-2 nobody's passages but one's own are searched, whatever is asked", async () => {
+    const nobody = await contexts.newLearner();
+    for (const wanted of [
+      { vector: known[0]!.embedding },
+      { text: WORDS.join(' ') },
+      { text: 'moon', mode: 'text' as const },
+    ]) {
+      expect(await search({ ...wanted, k: 100 }, nobody)).toMatchObject({ items: [], meta: { estimatedMatches: 0 } });
+    }
+    const own = new Set(known.map(({ id }) => id));
+    const found = ids((await search({ text: WORDS.join(' '), mode: 'text', k: 100 })).items);
+    expect(found).toHaveLength(100);
+    expect(found.filter((id) => !own.has(id))).toEqual([]);
+  });
+
+  it('SEC-2 a forged passage of a document of somebody else cannot be', async () => {
+    const forger = await contexts.newLearner();
+    await expect(
+      sql(
+        contexts.database.url,
+        `insert into document_passages (user_id, document_id, ordinal, content, starts_at) values ($1, $2, 9, 'x', 0)`,
+        [forger.userId, known[0]!.id],
+        { role: 'studently_app', userId: forger.userId },
+      ),
+    ).rejects.toMatchObject({ code: '23503' });
+  });
+});
