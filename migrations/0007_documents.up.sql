@@ -44,7 +44,7 @@ create table document_passages (
   embedding vector(1536),
   embedding_model text,
   -- A tsvector holds 1 MB at most, and a supplied embedding makes the whole document one passage.
-  lexemes tsvector not null generated always as (to_tsvector('english', left(content, 100000))) stored,
+  lexemes tsvector generated always as (to_tsvector('english', left(content, 100000))) stored,
   primary key (user_id, id),
   -- serves: one document's passages in order, and how many there are
   constraint document_passages_ordinal unique (user_id, document_id, ordinal),

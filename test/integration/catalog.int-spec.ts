@@ -15,12 +15,13 @@ const OTHER_IDS: Record<string, { type: string; default: string | null }> = {
   audit_events: { type: 'bigint', default: null }, // identity: an append-only log in one order
   outbox: { type: 'bigint', default: null }, // identity: a queue
   study_reviews: { type: 'uuid', default: null }, // the hash of its item and the client's id for it
+  embedding_jobs: { type: 'uuid', default: null }, // the document's
   import_batches: { type: 'uuid', default: null }, // the hash of the caller's Batch-Id
   idempotency_keys: { type: 'uuid', default: null }, // the hash of the caller's key
 };
 
 /** Rows for everybody, of nobody: read by all, written by migrations and operators. */
-const REFERENCE = ['study_item_types'];
+const REFERENCE = ['document_types', 'study_item_types'];
 
 const SELF = "(user_id = (NULLIF(current_setting('app.user_id'::text, true), ''::text))::uuid)";
 const ADMIN = "(current_setting('app.role'::text, true) = 'ADMIN'::text)";
@@ -39,6 +40,9 @@ const POLICIES: Record<string, Policy[]> = {
   ],
   chat_messages: [owner('chat_messages'), self('chat_messages')],
   chats: [owner('chats'), self('chats')],
+  document_passages: [owner('document_passages'), self('document_passages')],
+  documents: [owner('documents'), self('documents')],
+  embedding_jobs: [owner('embedding_jobs'), self('embedding_jobs'), ['embedding_jobs_worker', 'ALL', worker, 'true', 'true']],
   idempotency_keys: [
     ['idempotency_keys_expired', 'ALL', worker, "(created_at < (now() - '24:00:00'::interval))", 'false'],
     owner('idempotency_keys'),
@@ -83,6 +87,10 @@ const GRANTS: Record<string, Record<string, string>> = {
     audit_events: 'INSERT',
     chat_messages: 'INSERT,SELECT',
     chats: CRUD,
+    document_passages: 'DELETE,INSERT,SELECT',
+    document_types: 'SELECT',
+    documents: CRUD,
+    embedding_jobs: CRUD,
     'find_login()': 'EXECUTE',
     idempotency_keys: CRUD,
     import_batches: 'INSERT,SELECT,UPDATE',
@@ -104,6 +112,7 @@ const GRANTS: Record<string, Record<string, string>> = {
   studently_readonly: {},
   studently_worker: {
     audit_events: 'INSERT,SELECT',
+    embedding_jobs: 'DELETE,SELECT,UPDATE',
     idempotency_keys: 'DELETE',
     'idempotency_keys(created_at)': 'SELECT',
     'idempotency_keys(id)': 'SELECT',
@@ -182,6 +191,9 @@ describe('The catalog', () => {
       expect(personal).toEqual([
         'chat_messages',
         'chats',
+        'document_passages',
+        'documents',
+        'embedding_jobs',
         'idempotency_keys',
         'import_batches',
         'profiles',
@@ -226,7 +238,7 @@ describe('The catalog', () => {
         [personal],
       );
       // References to what is nobody's, the user's own id, and the one thing that is unique over all users.
-      expect(without.map((row) => row.name)).toEqual(['study_items_type', 'user_emails_pkey', 'users_pkey']);
+      expect(without.map((row) => row.name)).toEqual(['documents_type', 'study_items_type', 'user_emails_pkey', 'users_pkey']);
     });
   });
 
@@ -397,7 +409,7 @@ describe('The catalog', () => {
        from pg_attribute where attname = 'updated_at' and attrelid::regclass::text = any($1) order by 1`,
       [tables],
     );
-    const known = ['chats', 'profiles', 'progress', 'study_items', 'subscriptions', 'users'];
+    const known = ['chats', 'documents', 'profiles', 'progress', 'study_items', 'subscriptions', 'users'];
     expect(timed).toEqual(known.map((table) => ({ table, triggered: true })));
   });
 

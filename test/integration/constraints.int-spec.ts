@@ -12,6 +12,8 @@ const at = (time: string) => `2026-01-01T${time}Z`;
 /** What a study item has of its first review. */
 const reviewed = { last_reviewed: at('12:00:00'), next_review: at('12:01:00'), state: 'learning', reps: 1 };
 
+const VECTOR = `[${Array(1536).fill(1).join(',')}]`;
+
 /** What breaks each CHECK: changes to an otherwise valid row. */
 const CHECKS: Record<string, Row[]> = {
   audit_events_action_check: [{ action: 'started' }, { action: 'Chat.Started' }, { action: 'chat.started.twice' }],
@@ -20,9 +22,21 @@ const CHECKS: Record<string, Row[]> = {
   chat_messages_parent: [{ parent_seq: 0 }, { parent_seq: 1 }, { parent_seq: 2 }],
   chat_messages_role_check: [{ role: 'robot' }],
   chat_messages_seq_check: [{ seq: 0 }, { seq: -1 }],
-  chats_context_has_model: [{ context_model: 'm' }, { context_vector: `[${Array(1536).fill(1).join(',')}]` }],
+  chats_context_has_model: [{ context_model: 'm' }, { context_vector: VECTOR }],
   chats_message_count_check: [{ message_count: -1 }],
   chats_title_check: [{ title: '' }, { title: long(201) }],
+  document_passages_embedding_has_model: [{ embedding_model: 'm' }, { embedding: VECTOR }],
+  document_passages_ordinal_check: [{ ordinal: 0 }],
+  document_passages_starts_at_check: [{ starts_at: -1 }],
+  document_types_type_check: [{ type: '' }, { type: 'Essay' }, { type: long(33) }],
+  documents_content_check: [{ content: '' }, { content: long(2 ** 20 + 1) }, { content: 'ß'.repeat(2 ** 19 + 1) }],
+  documents_embedded: [{ status: 'ready' }, { embedding: VECTOR, embedding_model: 'm' }],
+  documents_embedding_has_model: [{ embedding_model: 'm' }, { embedding: VECTOR, status: 'ready' }],
+  documents_failed: [{ status: 'failed' }, { failure: 'EMBEDDING_FAILED' }],
+  documents_metadata_check: [{ metadata: '[]' }, { metadata: '"text"' }, { metadata: 'null' }],
+  documents_status_check: [{ status: 'done' }],
+  documents_title_check: [{ title: '' }, { title: long(301) }],
+  embedding_jobs_attempts_check: [{ attempts: -1 }],
   idempotency_keys_fingerprint_check: [{ fingerprint: '\\xab' }],
   outbox_attempts_check: [{ attempts: -1 }],
   outbox_payload_check: [{ payload: '[]' }, { payload: '1' }],
@@ -86,6 +100,11 @@ const UNIQUES: Record<string, string[]> = {
   chat_messages_dense: ['user_id', 'chat_id', 'seq'],
   chat_messages_pkey: ['user_id', 'id'],
   chats_pkey: ['user_id', 'id'],
+  document_passages_ordinal: ['user_id', 'document_id', 'ordinal'],
+  document_passages_pkey: ['user_id', 'id'],
+  document_types_pkey: ['type'],
+  documents_pkey: ['user_id', 'id'],
+  embedding_jobs_pkey: ['user_id', 'id'],
   idempotency_keys_pkey: ['user_id', 'id'],
   import_batches_pkey: ['user_id', 'id'],
   outbox_pkey: ['id'],
@@ -108,6 +127,10 @@ const UNIQUES: Record<string, string[]> = {
 const FOREIGN_KEYS: Record<string, string> = {
   chat_messages_chat: 'chat_id',
   chats_user_id_fkey: 'user_id',
+  document_passages_document: 'document_id',
+  documents_type: 'type',
+  documents_user_id_fkey: 'user_id',
+  embedding_jobs_document: 'id',
   idempotency_keys_user_id_fkey: 'user_id',
   import_batches_user_id_fkey: 'user_id',
   profiles_user_id_fkey: 'user_id',
@@ -121,7 +144,12 @@ const FOREIGN_KEYS: Record<string, string> = {
 };
 
 /** What else than the learner has to be there before a row is. */
-const PARENTS: Record<string, string> = { chat_messages: 'chats', study_reviews: 'study_items' };
+const PARENTS: Record<string, string> = {
+  chat_messages: 'chats',
+  document_passages: 'documents',
+  embedding_jobs: 'documents',
+  study_reviews: 'study_items',
+};
 
 /** The table of a constraint, whose name it begins with. */
 const tableOf = (constraint: string) => FILLING_ORDER.find((table) => constraint.startsWith(`${table}_`))!;
@@ -192,6 +220,7 @@ describe('Constraints', () => {
     const second: Row = {
       ...first,
       ...('seq' in first && { seq: 2 }),
+      ...('ordinal' in first && { ordinal: 2 }),
       ...('email' in first && { email: 'other@example.org' }),
     };
     if (!shared.includes('id') && 'id' in second) second['id'] = randomUUID();
@@ -233,7 +262,14 @@ describe('Constraints', () => {
   });
 
   describe('of time and version, for raw SQL too', () => {
-    const TOUCHED = { users: 'id', profiles: 'user_id', subscriptions: 'user_id', chats: 'user_id', progress: 'user_id' };
+    const TOUCHED = {
+      users: 'id',
+      profiles: 'user_id',
+      subscriptions: 'user_id',
+      chats: 'user_id',
+      documents: 'user_id',
+      progress: 'user_id',
+    };
     const OLD = '2020-01-01T00:00:00.000Z';
     let learner: string;
     beforeAll(async () => {

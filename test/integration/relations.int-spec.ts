@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from '@nestjs/cqrs';
-import { AppendMessage, StartChat } from '@studently/ai-interactions';
+import { AddDocument, AppendMessage, readNewDocument, StartChat } from '@studently/ai-interactions';
 import { BootstrapAdmin, DeleteUser, OpenSession, PutProfile, PutSubscription, RegisterUser } from '@studently/identity';
 import type { Learner } from '@studently/platform';
 import { AddStudyItem, ImportStudyItems, RecordProgress, ReviewItem } from '@studently/study';
@@ -39,6 +39,10 @@ describe('Relations', () => {
     expect(keys.map((key) => `${key.child} -> ${key.parent} ${key.rule}`).sort()).toEqual([
       'chat_messages -> chats c',
       'chats -> users c',
+      'document_passages -> documents c',
+      'documents -> document_types a',
+      'documents -> users c',
+      'embedding_jobs -> documents c',
       'idempotency_keys -> users c',
       'import_batches -> users c',
       'profiles -> users c',
@@ -146,6 +150,8 @@ describe('Relations', () => {
           new StartChat(actor, { id: chatId, title: 'x', messages: [{ id: randomUUID(), role: 'user', content: 'x' }] }),
         );
         await execute(new AppendMessage(learner, chatId, { id: randomUUID(), role: 'assistant', content: 'y' }));
+        const document = { type: 'text', content: 'x', embedding: Array<number>(1536).fill(1) };
+        await execute(new AddDocument(learner, readNewDocument(document)));
         const item = { id: randomUUID(), type: 'flashcard', content: { front: 'a', back: 'b' } };
         await execute(new AddStudyItem(learner, item));
         await execute(new ReviewItem(learner, item.id, { clientReviewId: 'x', rating: 3 }));
@@ -153,6 +159,7 @@ describe('Relations', () => {
       }
     }
 
+    await rows(`insert into embedding_jobs (user_id, id, available_at) select user_id, id, 'infinity' from documents`);
     const line = { line: 1, bytes: 1, value: { type: 'note', content: { markdown: 'x' } } };
     for (const learner of [ada, other]) await execute(new ImportStudyItems(learner, [line], 'batch'));
 
@@ -176,6 +183,9 @@ describe('Relations', () => {
       study_reviews: 3,
       progress: 3,
       import_batches: 1,
+      documents: 3,
+      document_passages: 3,
+      embedding_jobs: 3,
     };
     expect(await count(id)).toEqual(full);
     const others = await count(other.userId);
@@ -190,8 +200,8 @@ describe('Relations', () => {
     expect(await count(id)).toEqual(Object.fromEntries(Object.keys(full).map((table) => [table, 0])));
     expect(await count(other.userId)).toEqual(others);
     expect(await audited()).toEqual([...auditBefore, 'user.deleted']);
-    // registered; profile, subscription; sessions; chats and messages; items, reviews, progress; the import
-    expect(auditBefore).toHaveLength(1 + 2 + 2 + 6 + 9 + 1);
+    // registered; profile, subscription; sessions; chats and messages; documents; items, reviews, progress; the import
+    expect(auditBefore).toHaveLength(1 + 2 + 2 + 6 + 3 + 9 + 1);
   });
 
   it('AI-3 ai_chats_seed shows a chat as it was asked for: messages as one jsonb[] in order, its own only', async () => {
@@ -227,6 +237,14 @@ describe('Relations', () => {
         createdAt: expect.stringMatching(/Z$/),
       });
     }
+  });
+
+  it('AI-6 a document of a user who does not exist is refused as USER_NOT_FOUND', async () => {
+    const nobody: Learner = { userId: randomUUID(), role: 'STUDENT' };
+    const document = readNewDocument({ type: 'text', content: 'x' });
+    await expect(contexts.commands.execute(new AddDocument(nobody, document))).rejects.toMatchObject({
+      code: 'USER_NOT_FOUND',
+    });
   });
 
   it('AI-1 a chat of a user who does not exist is refused as USER_NOT_FOUND', async () => {

@@ -6,6 +6,8 @@ export type Row = Record<string, unknown>;
 const HASH = `\\x${'ab'.repeat(32)}`;
 /** Every row of a learner belongs to the same chat. */
 const chatOf = (userId: string) => `${userId.slice(0, -4)}c4a7`;
+/** Every passage and every job of a learner is of the same document. */
+const documentOf = (userId: string) => `${userId.slice(0, -4)}d0c5`;
 /** Every review of a learner is of the same item. */
 const itemOf = (userId: string) => `${userId.slice(0, -4)}17e3`;
 
@@ -62,6 +64,17 @@ const ROWS: Record<string, (userId: string) => Row> = {
     answer: '{}',
   }),
   progress: (user_id) => ({ user_id, id: randomUUID(), category: 'algebra', score: 62.5 }),
+  document_types: () => ({ type: 'hologram' }),
+  documents: (user_id) => ({ user_id, id: documentOf(user_id), type: 'text', content: 'Grass is green.' }),
+  document_passages: (user_id) => ({
+    user_id,
+    id: randomUUID(),
+    document_id: documentOf(user_id),
+    ordinal: 1,
+    content: 'Grass is green.',
+    starts_at: 0,
+  }),
+  embedding_jobs: (user_id) => ({ user_id, id: documentOf(user_id) }),
   audit_events: (learner_id) => ({ learner_id, actor_role: 'STUDENT', action: 'chat.started' }),
   outbox: (learner_id) => ({ learner_id, topic: 'chat.started', payload: '{}' }),
 };

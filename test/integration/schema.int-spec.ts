@@ -1,5 +1,6 @@
 import { MikroORM } from '@mikro-orm/postgresql';
 import { Chat, ChatMessage } from '../../libs/ai-interactions/src/domain/chat.entity';
+import { Document } from '../../libs/ai-interactions/src/domain/document.entity';
 import { Profile } from '../../libs/identity/src/domain/profile.entity';
 import { Session } from '../../libs/identity/src/domain/session.entity';
 import { Subscription } from '../../libs/identity/src/domain/subscription.entity';
@@ -15,9 +16,11 @@ import { describeCatalog, ourTables } from './catalog';
 const OF_THE_USER = { column: 'user_id', references: 'users', key: 'id', deleteRule: 'cascade' };
 const BETWEEN_CONTEXTS = [
   { table: 'chats', name: 'chats_user_id_fkey', ...OF_THE_USER },
+  { table: 'documents', name: 'documents_user_id_fkey', ...OF_THE_USER },
   { table: 'study_items', name: 'study_items_user_id_fkey', ...OF_THE_USER },
   { table: 'progress', name: 'progress_user_id_fkey', ...OF_THE_USER },
   // And those to what has no entity.
+  { table: 'documents', name: 'documents_type', column: 'type', references: 'document_types', key: 'type' },
   { table: 'study_items', name: 'study_items_type', column: 'type', references: 'study_item_types', key: 'type' },
 ];
 
@@ -27,6 +30,9 @@ const WITHOUT_ENTITY = [
   'outbox',
   'idempotency_keys',
   'import_batches',
+  'document_types',
+  'document_passages',
+  'embedding_jobs',
   'study_item_types',
   'studently_migrations',
 ];
@@ -35,7 +41,7 @@ const WITHOUT_ENTITY = [
 async function driftOf(database: TestDatabase): Promise<string> {
   const orm = await MikroORM.init({
     ...ormOptions({ url: database.adminUrl, embedded: false }, 1, true),
-    entities: [User, EmailClaim, Profile, Subscription, Session, Chat, ChatMessage, StudyItem, StudyReview, Progress],
+    entities: [User, EmailClaim, Profile, Subscription, Session, Chat, ChatMessage, Document, StudyItem, StudyReview, Progress],
     schemaGenerator: {
       ignorePolicies: true,
       ignoreTriggers: true,
