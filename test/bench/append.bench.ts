@@ -1,15 +1,15 @@
 import { randomInt } from 'node:crypto';
 import { HttpClient, newLearner } from '../support/http';
-import { withClient } from '../support/servers';
 import type { BenchContext } from './harness/context';
 import { conversation } from './harness/conversation';
 import { interleave } from './harness/interleave';
 import { startLoad, type LoadRequest } from './harness/load';
 import { pgbench, type Script } from './harness/pgbench';
-import { DATABASE, startApi, startServers, type Platform } from './harness/platform';
+import { startApi, startServers } from './harness/platform';
 import { appendInOneTrip, appendScript, type ChatKey } from './harness/append-scripts';
 import { number } from './harness/table';
 import { atLeast, type Measured } from './harness/workload';
+import { assertDurable, copyDatabase, untilRelayed } from './harness/writes';
 
 const CLIENTS = 8;
 const LEARNERS = 4;
@@ -26,13 +26,8 @@ export async function run(context: BenchContext): Promise<Measured> {
   const api = await startApi(context, servers.settings);
   const { requests, chats } = await startChats(new HttpClient(api.url));
 
-  // A copy of its own, which no relay empties meanwhile.
-  const copy = 'bench_limit';
-  await untilRelayed(servers);
-  await api.stop();
-  await withClient(servers.postgres.url('postgres'), (client) => client.query(`create database ${copy} template ${DATABASE}`));
-  const url = servers.postgres.url(copy);
-  const { url: apiUrl, pid } = await startApi(context, servers.settings);
+  const { url, restarted } = await copyDatabase(context, servers, api);
+  const { url: apiUrl, pid } = restarted;
 
   const put = await startLoad(context);
   const limit = (script: (chat: ChatKey) => string) => (seconds: number) => {
@@ -75,15 +70,6 @@ export async function run(context: BenchContext): Promise<Measured> {
   };
 }
 
-async function assertDurable({ postgres }: Platform): Promise<void> {
-  const { rows } = await withClient(postgres.url(DATABASE), (client) =>
-    client.query<{ durable: boolean }>(
-      `select bool_and(setting = 'on') as durable from pg_settings where name in ('fsync', 'synchronous_commit', 'full_page_writes')`,
-    ),
-  );
-  if (!rows[0]!.durable) throw new Error('This PostgreSQL does not wait for the disk');
-}
-
 /** Several chats of several learners, each with some messages. */
 async function startChats(http: HttpClient): Promise<{ requests: LoadRequest[]; chats: ChatKey[] }> {
   const requests: LoadRequest[] = [];
@@ -106,17 +92,4 @@ async function startChats(http: HttpClient): Promise<{ requests: LoadRequest[]; 
     }
   }
   return { requests, chats };
-}
-
-/** Waits until the relay has delivered everything, which would take CPU from whoever is next. @returns what was left */
-async function untilRelayed({ postgres }: Platform): Promise<number> {
-  return withClient(postgres.url(DATABASE), async (client) => {
-    let first: number | undefined;
-    for (;;) {
-      const { rows } = await client.query<{ left: number }>('select count(*)::int as left from outbox');
-      first ??= rows[0]!.left;
-      if (rows[0]!.left === 0) return first;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  });
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { createClient } from 'redis4';
-import { HttpClient, newLearner, type Answer } from '../support/http';
+import { HttpClient, newLearner } from '../support/http';
 import type { BareRoute } from './bare-fastify';
 import type { BenchContext } from './harness/context';
 import { conversation } from './harness/conversation';
@@ -8,6 +8,7 @@ import { interleave } from './harness/interleave';
 import { startLoad, type LoadRequest } from './harness/load';
 import { startApi, startServers } from './harness/platform';
 import { Helper } from './harness/processes';
+import { assertSame } from './harness/same';
 import { number } from './harness/table';
 import { atLeast, atMost, type Measured } from './harness/workload';
 
@@ -75,14 +76,6 @@ export async function run(context: BenchContext): Promise<Measured> {
         `${number(text.perSecond)}/s, of which this is ${textRatio.toFixed(2)}×`,
     ],
   };
-}
-
-/** The limit has to send what the API sends. */
-function assertSame(limit: Answer, api: Answer): void {
-  for (const header of ['etag', 'content-type']) {
-    if (limit.headers.get(header) !== api.headers.get(header)) throw new Error(`The two servers differ in ${header}`);
-  }
-  if (limit.text !== api.text) throw new Error('The two servers send different bodies');
 }
 
 /** The keys that the API itself has just used: there is one session, one generation and one view. */

@@ -10,6 +10,8 @@ declare module 'autocannon' {
     url: string;
     connections: number;
     duration: number;
+    idReplacement: boolean;
+    overallRate?: number;
     setupClient(client: Client): void;
   }): Instance;
 }

@@ -4,7 +4,7 @@ import type { Load, LoadFigures } from './load';
 import autocannon from 'autocannon';
 
 /** The client, in its own process: it shares no event loop with a server or with the benchmark. */
-answer<Load, LoadFigures>(async ({ url, connections, seconds, requests }) => {
+answer<Load, LoadFigures>(async ({ url, connections, seconds, requests, rate }) => {
   const times: number[] = [];
   let last = 0;
   const cpuBefore = process.cpuUsage();
@@ -13,6 +13,8 @@ answer<Load, LoadFigures>(async ({ url, connections, seconds, requests }) => {
     url,
     connections,
     duration: seconds,
+    idReplacement: requests.some(({ body }) => body?.includes('[<id>]')),
+    ...(rate && { overallRate: rate }),
     // Each connection walks through all requests, from another one on.
     setupClient: (client) => {
       const from = Math.floor(Math.random() * requests.length);
@@ -33,6 +35,7 @@ answer<Load, LoadFigures>(async ({ url, connections, seconds, requests }) => {
     requests: times.length,
     perSecond: times.length / ((last - start) / 1000),
     p50: percentile(sorted, 50),
+    p95: percentile(sorted, 95),
     p99: percentile(sorted, 99),
     clientCpu: (cpu.user + cpu.system) / 1000 / (performance.now() - start),
   };

@@ -6,6 +6,7 @@ export interface LoadRequest {
   method: 'GET' | 'POST';
   path: string;
   headers: Record<string, string>;
+  /** `[<id>]` in it becomes an id that no other request has. */
   body?: string;
 }
 
@@ -14,6 +15,8 @@ export interface Load {
   connections: number;
   seconds: number;
   requests: LoadRequest[];
+  /** Of all connections, a second; as fast as they can by default. */
+  rate?: number;
 }
 
 export interface LoadFigures {
@@ -21,6 +24,7 @@ export interface LoadFigures {
   perSecond: number;
   /** Latencies in ms. */
   p50: number;
+  p95: number;
   p99: number;
   /** Share of one core that the client itself used: near 1 it is the client that is measured. */
   clientCpu: number;

@@ -17,24 +17,28 @@ export interface PgbenchRun {
   seconds: number;
   /** Taken at random, all alike. */
   scripts: Script[];
+  /** Prepared: planned once for each connection. Extended: planned each time, as a driver does that names no statements. */
+  protocol?: 'prepared' | 'extended';
 }
 
 export interface PgbenchFigures extends Record<string, number> {
   perSecond: number;
   /** Latencies in ms. */
   p50: number;
+  p95: number;
   p99: number;
 }
 
-/** Puts a load on PostgreSQL: prepared statements, a connection for each client. @throws if a transaction failed */
-export async function pgbench(context: BenchContext, { url, clients, seconds, scripts }: PgbenchRun): Promise<PgbenchFigures> {
+/** Puts a load on PostgreSQL, a connection for each client. @throws if a transaction failed */
+export async function pgbench(context: BenchContext, run: PgbenchRun): Promise<PgbenchFigures> {
+  const { url, clients, seconds, scripts, protocol = 'prepared' } = run;
   const folder = mkdtempSync(join(context.folder, 'pgbench-'));
   const files = scripts.map(({ name, text }) => {
     const file = join(folder, `${name}.sql`);
     writeFileSync(file, text);
     return `--file=${file}`;
   });
-  const options = ['--no-vacuum', '--protocol=prepared', `--client=${clients}`, '--jobs=1', `--time=${seconds}`];
+  const options = ['--no-vacuum', `--protocol=${protocol}`, `--client=${clients}`, '--jobs=1', `--time=${seconds}`];
   const log = ['--log', `--log-prefix=${join(folder, 'log')}`];
   const program = await context.use(
     async () => new Program(PGBENCH, [...options, ...log, ...files, url]),
@@ -50,5 +54,6 @@ export async function pgbench(context: BenchContext, { url, clients, seconds, sc
     .map((line) => Number(line.split(' ')[2]));
   const sorted = Float64Array.from(micros).sort();
   rmSync(folder, { recursive: true });
-  return { perSecond, p50: percentile(sorted, 50) / 1000, p99: percentile(sorted, 99) / 1000 };
+  const milliseconds = (percent: number) => percentile(sorted, percent) / 1000;
+  return { perSecond, p50: milliseconds(50), p95: milliseconds(95), p99: milliseconds(99) };
 }
