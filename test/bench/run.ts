@@ -72,7 +72,7 @@ async function measure(name: string, options: { runs: number; seconds: number })
   progress(`${name} (load average ${loadAverage.toFixed(2)})`);
   current = new BenchContext({ runs, seconds, progress });
   try {
-    const { checks, cpuMicros = null, details = {}, notes = [] } = await run(current);
+    const { checks, cpuMicros = null, details = {}, notes = [], perRun } = await run(current);
     const [{ value, limit = null, ratio = null, unit }] = checks;
     const met = checks.every((check) => check.met);
     return {
@@ -90,6 +90,7 @@ async function measure(name: string, options: { runs: number; seconds: number })
       loadAverage,
       runs,
       seconds,
+      ...(perRun !== undefined && { perRun }),
     };
   } finally {
     await current.close();

@@ -27,6 +27,7 @@ export async function run(context: BenchContext): Promise<Measured> {
     rmSync(folder, { recursive: true });
   }
   return {
+    perRun: 'one start each',
     checks: [
       atMost('served', median(times.served), 's', 2),
       atMost('embedded, first start', median(times['embedded, first start']), 's', 10),

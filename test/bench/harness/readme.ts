@@ -51,7 +51,17 @@ function table(results: Saved[]): string {
 }
 
 /** In words, missed goals first. */
-function reading({ workload, checks, details, notes, goal, loadAverage, runs, seconds }: Saved): string {
+function reading({
+  workload,
+  checks,
+  details,
+  notes,
+  goal,
+  loadAverage,
+  runs,
+  seconds,
+  perRun = `${seconds} s`,
+}: Saved): string {
   const missed = checks.filter((check) => !check.met);
   const verdict = missed.length === 0 ? 'Goal met' : `**Goal missed**: ${missed.map(miss).join('; ')}`;
   const { p50, p99, limitP50, limitP99 } = details;
@@ -60,7 +70,7 @@ function reading({ workload, checks, details, notes, goal, loadAverage, runs, se
       ? []
       : [`Latency p50 ${number(p50)} ms and p99 ${number(p99)} ms (limit ${number(limitP50)} and ${number(limitP99)} ms)`];
   const extra = [...latencies, ...notes].map((note) => ` ${note[0]!.toUpperCase()}${note.slice(1)}.`).join('');
-  return `**${workload}** (${goal}). ${verdict}.${extra} ${runs} runs${checks[0]!.unit === 's' ? '' : ` of ${seconds} s`}, load average before: ${loadAverage.toFixed(2)}.`;
+  return `**${workload}** (${goal}). ${verdict}.${extra} ${runs} runs of ${perRun}, load average before: ${loadAverage.toFixed(2)}.`;
 }
 
 function miss({ name, value, unit, ratio, goal }: Check): string {

@@ -32,6 +32,8 @@ export interface Result {
   loadAverage: number;
   runs: number;
   seconds: number;
+  /** What one run is, where it is no time. */
+  perRun?: string;
 }
 
 /** A result with the machine that it holds for. */
@@ -48,6 +50,8 @@ export interface Measured {
   checks: [Check, ...Check[]];
   cpuMicros?: number;
   details?: Record<string, number>;
+  /** What one run is, where it does not take a given time. */
+  perRun?: string;
   /** For the report: what a reader should know beside the checks. */
   notes?: string[];
 }
