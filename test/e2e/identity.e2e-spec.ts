@@ -58,6 +58,13 @@ describe.each(waysToRun)('identity, $name', (way) => {
       );
     });
 
+    it('takes an id that is a uuid of no version, too, and its user is served', async () => {
+      const body = { id: `ffffffff-ffff-ffff-ffff-${randomUUID().slice(-12)}`, email: newEmail(), password: newPassword() };
+      expect((await run.http.post('/v1/users', body)).status).toBe(201);
+      const token = await logIn(run.http, body.email, body.password);
+      expect(await run.http.get('/v1/users/me', { token })).toMatchObject({ status: 200, body: { id: body.id } });
+    });
+
     it('with the same id and body at the same moment is once, too', async () => {
       const body = { id: randomUUID(), email: newEmail(), password: newPassword() };
       const answers = await Promise.all([1, 2, 3].map(() => run.http.post('/v1/users', body)));

@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import './compile-cache';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CommandBus } from '@nestjs/cqrs';
+import { CommandBus, QueryBus } from '@nestjs/cqrs';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { Sample } from '@studently/datasets';
 import { BootstrapAdmin } from '@studently/identity';
 import {
   checkServer,
@@ -15,6 +17,7 @@ import {
   type Settings,
 } from '@studently/platform';
 import { createApp } from './create-app';
+import { embeddingReport, welcome } from './welcome';
 
 interface OpenDatabase {
   target: DatabaseTarget;
@@ -52,6 +55,12 @@ async function bootstrapAdmin(commands: CommandBus, settings: Settings): Promise
   }
 }
 
+/** On where nobody says otherwise and everything is embedded: a newcomer finds something to look at. */
+async function prepareSample(app: NestFastifyApplication, settings: Settings): Promise<Sample | undefined> {
+  if ((settings.STUDENTLY_SAMPLE ?? (settings.DATABASE_URL ? 'off' : 'on')) === 'off') return undefined;
+  return Sample.prepare(app.get(CommandBus), app.get(QueryBus), settings.STUDENTLY_DATA_DIR);
+}
+
 async function main(): Promise<void> {
   const settings = loadSettings();
   const { target, stop } = await openDatabase(settings);
@@ -62,10 +71,10 @@ async function main(): Promise<void> {
   for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
 
   const app = await createApp(settings, target);
-  let ending = false;
+  const ending = new AbortController();
   const end = async () => {
-    if (ending) return;
-    ending = true;
+    if (ending.signal.aborted) return;
+    ending.abort();
     app.get(Health).drain(); // readiness is 503 from now on; what is under way, and what still comes, is answered
     await sleep(settings.DRAIN_SECONDS * 1000);
     // Connections that are answered only now would be waited for until their keep-alive ends.
@@ -78,6 +87,7 @@ async function main(): Promise<void> {
   process.on('SIGINT', () => void end());
 
   await app.init();
+  const sample = await prepareSample(app, settings);
   await bootstrapAdmin(app.get(CommandBus), settings);
   await app.listen(settings.PORT, settings.HOST).catch((error: Error) => {
     throw new ConfigurationError(
@@ -86,10 +96,10 @@ async function main(): Promise<void> {
     );
   });
   const url = (await app.getUrl()).replace('[::1]', 'localhost');
-  process.stdout.write(
-    `\nStudentlyAI data platform is ready (${target.embedded ? `embedded, data in ${settings.STUDENTLY_DATA_DIR}` : 'served'})\n` +
-      `  API     ${url}/v1\n  docs    ${url}/docs\n  health  ${url}/health/ready\n  metrics ${url}/metrics\n\n`,
-  );
+  process.stdout.write(welcome(url, target.embedded ? `embedded, data in ${settings.STUDENTLY_DATA_DIR}` : 'served', sample));
+  await sample?.finish(embeddingReport(process.stdout), ending.signal).catch((error: unknown) => {
+    if (!ending.signal.aborted) process.stderr.write(`warning: The sample is not complete: ${(error as Error).message}\n`);
+  });
 }
 
 main().catch((error: unknown) => {

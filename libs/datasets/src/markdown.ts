@@ -1,9 +1,9 @@
 import { isUtf8 } from 'node:buffer';
-import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join, relative, sep } from 'node:path';
 import { readNewDocument, type NewDocument } from '@studently/ai-interactions';
 import { DomainError, lineOf, refuseUnkeepable, type BulkLine, type Rejection } from '@studently/platform';
+import { knownId } from './known-id';
 
 const MAX_TITLE = 300;
 /** No document is longer: a file that is is not even read. */
@@ -52,16 +52,10 @@ function documentOf(path: string, source: string, bytes: Buffer | undefined): Ne
   if (!isUtf8(bytes)) throw new FileRefused(path, 'is not UTF-8.');
   const content = bytes.toString('utf8').replace(/^\uFEFF/, '');
   if (content.trim() === '') throw new FileRefused(path, 'is empty.');
-  const id = idOf(source, path, content);
+  const id = knownId(source, path, content);
   const document = { id, type: 'markdown', title: titleOf(content) ?? basename(path), content, metadata: { path, source } };
   refuseUnkeepable(document);
   return readNewDocument(document);
-}
-
-/** The same file is the same document, however often it is read. */
-function idOf(...parts: string[]): string {
-  const digest = createHash('sha256').update(JSON.stringify(parts)).digest('hex');
-  return digest.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12}).*$/, '$1-$2-$3-$4-$5');
 }
 
 /** The first heading (`# A title`) that is not in a block of code. */

@@ -18,6 +18,7 @@ import { EmailClaim, User } from './domain/user.entity';
 import { GetPreferencesHandler } from './queries/get-preferences';
 import { FindUserHandler } from './queries/find-user';
 import { GetUserHandler } from './queries/get-user';
+import { HasUsersHandler } from './queries/has-users';
 import { GetSessionHandler, ListSessionsHandler } from './queries/list-sessions';
 import { ListUsersHandler } from './queries/list-users';
 import { userModel } from './queries/user.read-model';
@@ -43,6 +44,7 @@ import { Sessions } from './sessions';
     DeleteSubscriptionHandler,
     FindUserHandler,
     GetUserHandler,
+    HasUsersHandler,
     GetPreferencesHandler,
     ListUsersHandler,
     ListSessionsHandler,

@@ -18,6 +18,7 @@ export { IdentityModule } from './identity.module';
 export { FindUser } from './queries/find-user';
 export { GetPreferences } from './queries/get-preferences';
 export { GetUser } from './queries/get-user';
+export { HasUsers } from './queries/has-users';
 export { GetSession, ListSessions, type SessionView } from './queries/list-sessions';
 export { ListUsers } from './queries/list-users';
 export type { ProfileView, SubscriptionView, UserView } from './queries/user.read-model';

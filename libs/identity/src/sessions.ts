@@ -17,7 +17,7 @@ import { PasswordChanged, RoleChanged, SessionsRevoked, SessionValueCorrupted, U
 
 /** What is kept under `session:<id>`. PostgreSQL has the same; this saves asking it at each request. */
 const SessionData = z.object({
-  userId: z.uuid(),
+  userId: z.guid(), // as clients may choose it
   role: z.enum(ROLES),
   issuedAt: z.iso.datetime(),
   expiresAt: z.iso.datetime(),

@@ -20,6 +20,8 @@ const Settings = z
     REDIS_URL: redisUrl.optional(),
     REDIS_SESSIONS_URL: redisUrl.optional(),
     STUDENTLY_DATA_DIR: z.string().min(1).default('.studently'),
+    /** By default on where everything is embedded. */
+    STUDENTLY_SAMPLE: z.enum(['on', 'off']).optional(),
     BOOTSTRAP_ADMIN_EMAIL: z.email().optional(),
     BOOTSTRAP_ADMIN_PASSWORD: z.string().min(15).optional(),
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
