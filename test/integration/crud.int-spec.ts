@@ -1,6 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
-import { AppendMessage, DeleteChat, GetChat, ListChats, RenameChat, StartChat } from '@studently/ai-interactions';
+import {
+  AddDocument,
+  AppendMessage,
+  ChangeDocument,
+  CountDocuments,
+  DeleteChat,
+  DeleteDocument,
+  GetChat,
+  GetDocument,
+  ImportDocuments,
+  ListChats,
+  ListDocuments,
+  readNewDocument,
+  RenameChat,
+  StartChat,
+} from '@studently/ai-interactions';
 import {
   BootstrapAdmin,
   ChangeProfile,
@@ -14,7 +29,22 @@ import {
   PutSubscription,
   RegisterUser,
 } from '@studently/identity';
-import { OutboxRelay, type Learner } from '@studently/platform';
+import type { Learner } from '@studently/platform';
+import {
+  AddStudyItem,
+  ChangeProgress,
+  ChangeStudyItem,
+  DeleteProgress,
+  DeleteStudyItem,
+  GetProgress,
+  GetProgressSeries,
+  ListProgress,
+  RecordProgress,
+  ReviewItem,
+  UndoReview,
+  type ProgressFilter,
+} from '@studently/study';
+import { KeepEmbedding } from '../../libs/ai-interactions/src/commands/keep-embedding';
 import { translateDatabaseError } from '../../libs/platform/src/errors/database-errors';
 import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
@@ -22,6 +52,14 @@ import { sql } from '../support/database';
 const page = { limit: 200 };
 const message = () => ({ id: randomUUID(), role: 'user' as const, content: 'x' });
 const messages = (count: number) => Array.from({ length: count }, message);
+const documents = (count: number) =>
+  Array.from({ length: count }, (_, nr) => ({
+    line: nr + 1,
+    bytes: 30,
+    value: readNewDocument({ type: 'text', content: `${nr}` }),
+  }));
+/** Of the document's third version. */
+const embedding = { version: 3, model: 'm', passages: [{ content: 'x', startsAt: 0, embedding: Array<number>(1536).fill(1) }] };
 const gold = {
   plan: 'gold',
   status: 'active' as const,
@@ -35,9 +73,12 @@ describe('DM-1 TU-2 create, read, update and delete', () => {
   let admin: Learner;
   let learner: Learner;
   let chatId: string;
+  const document = readNewDocument({ type: 'text', content: 'Grass is green.' });
+  const [itemId, progressId] = [randomUUID(), randomUUID()];
+  const card = { type: 'flashcard', content: { front: 'a', back: 'b' } };
   beforeAll(async () => {
     contexts = await TestContexts.start();
-    await contexts.app.get(OutboxRelay).onApplicationShutdown(); // its statements would be counted too
+    await contexts.silence();
     await contexts.commands.execute(new BootstrapAdmin('admin@example.org', randomUUID()));
     const [row] = await sql<{ id: string }>(contexts.database.adminUrl, `select id from users where role = 'ADMIN'`);
     admin = { userId: row!.id, role: 'ADMIN' };
@@ -82,6 +123,32 @@ describe('DM-1 TU-2 create, read, update and delete', () => {
     ['Chat created', 7, () => contexts.commands.execute(new StartChat(learner, { id: chatId, title: 'Chat' }))],
     ['Message appended', 7, () => contexts.commands.execute(new AppendMessage(learner, chatId, message()))],
     ['Chat updated', 7, () => contexts.commands.execute(new RenameChat(learner, chatId, 'Renamed'))],
+    ['Study item created', 8, () => contexts.commands.execute(new AddStudyItem(learner, { id: itemId, ...card }))],
+    ['Study item updated', 8, () => contexts.commands.execute(new ChangeStudyItem(learner, itemId, { tags: ['latin'] }))],
+    [
+      'Study item reviewed',
+      8,
+      () => contexts.commands.execute(new ReviewItem(learner, itemId, { clientReviewId: 'x', rating: 3 })),
+    ],
+    ['Review undone', 10, () => contexts.commands.execute(new UndoReview(learner, itemId))],
+    ['Study item deleted', 6, () => contexts.commands.execute(new DeleteStudyItem(learner, itemId))],
+    [
+      'Progress created',
+      7,
+      () => contexts.commands.execute(new RecordProgress(learner, { id: progressId, category: 'algebra', score: 62.5 })),
+    ],
+    ['Progress updated', 7, () => contexts.commands.execute(new ChangeProgress(learner, progressId, { score: 70 }))],
+    ['Progress deleted', 6, () => contexts.commands.execute(new DeleteProgress(learner, progressId))],
+    ['Document created', 8, () => contexts.commands.execute(new AddDocument(learner, document))],
+    ['Document updated', 7, () => contexts.commands.execute(new ChangeDocument(learner, document.id, { title: 'Grass' }))],
+    [
+      'Document rewritten',
+      9,
+      () => contexts.commands.execute(new ChangeDocument(learner, document.id, { content: 'Another.' })),
+    ],
+    ['Document embedded', 8, () => contexts.commands.execute(new KeepEmbedding(learner, document.id, embedding))],
+    ['Document deleted', 6, () => contexts.commands.execute(new DeleteDocument(learner, document.id))],
+    ['Documents imported', 7, () => contexts.commands.execute(new ImportDocuments(learner, documents(1), 'batch'))],
     ['Chat deleted', 6, () => contexts.commands.execute(new DeleteChat(learner, chatId))],
     ['Profile deleted', 7, () => contexts.commands.execute(new DeleteProfile(learner, learner.userId))],
     ['Subscription deleted', 7, () => contexts.commands.execute(new DeleteSubscription(admin, learner.userId))],
@@ -123,8 +190,29 @@ describe('DM-1 TU-2 create, read, update and delete', () => {
       await contexts.queries.execute(new GetChat(owner, { chatId: items.at(-1)!.id, after: 0, limit: 200 }));
     };
     expect((await costOf(read(few))).statements).toBe((await costOf(read(many))).statements);
+    const bulk = (count: number) => () => contexts.commands.execute(new ImportDocuments(few, documents(count)));
+    expect(await costOf(bulk(1))).toEqual(await costOf(bulk(200)));
+    const [listed] = (await contexts.queries.execute(new ListDocuments(few, {}, page))).value.items;
+    for (const query of [new ListDocuments(few, {}, page), new GetDocument(few, listed!.id), new CountDocuments(few)]) {
+      expect((await costOf(() => contexts.queries.execute<unknown>(query))).statements).toBe(3);
+    }
     expect((await costOf(() => contexts.queries.execute(new ListUsers(admin, {}, page)))).statements).toBe(3);
     expect((await costOf(() => contexts.queries.execute(new GetUser(few, few.userId, 'user')))).statements).toBe(3);
+  });
+
+  it('reads progress with one statement, and asks for preferences once where a zone is needed', async () => {
+    const user = await contexts.newLearner();
+    for (let nr = 0; nr < 20; nr++) {
+      await contexts.commands.execute(new RecordProgress(user, { id: randomUUID(), category: 'algebra', score: nr }));
+    }
+    const list = (filter: ProgressFilter) => () => contexts.queries.execute(new ListProgress(user, filter, page));
+    const read = { statements: 3, audited: 0 };
+    expect(await costOf(list({}))).toEqual(read);
+    const [entry] = (await list({})()).value.items;
+    expect(await costOf(() => contexts.queries.execute(new GetProgress(user, entry!.id)))).toEqual(read);
+    expect(await costOf(list({ from: '2026-01-01' }))).toEqual({ ...read, statements: 6 });
+    expect(await costOf(list({ from: '2026-01-01' }))).toEqual(read); // the preferences are cached by now
+    expect(await costOf(() => contexts.queries.execute(new GetProgressSeries(user, {}, 'day')))).toEqual(read);
   });
 
   it('ID-10 a second profile of a user is refused by the database, and told as PROFILE_EXISTS', async () => {

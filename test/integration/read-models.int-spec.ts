@@ -19,7 +19,7 @@ import {
   PutProfile,
   PutSubscription,
 } from '@studently/identity';
-import { CACHE_STORE, Database, OutboxRelay, type KeyValueStore, type Learner } from '@studently/platform';
+import { CACHE_STORE, Database, type KeyValueStore, type Learner } from '@studently/platform';
 import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
 import { startRedis, withClient, type RedisServer } from '../support/servers';
@@ -35,7 +35,7 @@ describe('Read models', () => {
     pool = await contexts.app.get(Database).pool();
     store = contexts.app.get<KeyValueStore>(CACHE_STORE);
     await untilRedisAnswers();
-    await contexts.app.get(OutboxRelay).onApplicationShutdown(); // its statements would be counted too
+    await contexts.silence();
   });
   afterAll(async () => {
     await contexts?.stop();

@@ -3,7 +3,17 @@ import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from '@nestjs/cqrs';
 import type { Pool } from 'pg';
-import { AppendMessage, DeleteChat, GetChat, MessageAppended, RenameChat, StartChat } from '@studently/ai-interactions';
+import {
+  AddDocument,
+  AppendMessage,
+  DeleteChat,
+  GetChat,
+  ImportDocuments,
+  MessageAppended,
+  readNewDocument,
+  RenameChat,
+  StartChat,
+} from '@studently/ai-interactions';
 import {
   BootstrapAdmin,
   ChangeProfile,
@@ -15,7 +25,8 @@ import {
   PutProfile,
   RegisterUser,
 } from '@studently/identity';
-import { Database, DomainEvent, OutboxRelay, UnitOfWork, type Learner, type Written } from '@studently/platform';
+import { Database, DomainEvent, UnitOfWork, type Learner, type Written } from '@studently/platform';
+import { AddStudyItem, ImportStudyItems, RecordProgress } from '@studently/study';
 import { decodeReadToken, snapshotSees } from '../../libs/platform/src/persistence/read-token';
 import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
@@ -41,7 +52,7 @@ describe('The unit of work', () => {
     unitOfWork = contexts.app.get(UnitOfWork);
     pool = await contexts.app.get(Database).pool();
     // What the relay does is told in outbox.int-spec.ts; here its statements would mix with those that are counted.
-    await contexts.app.get(OutboxRelay).onApplicationShutdown();
+    await contexts.silence();
   });
   afterAll(() => contexts?.stop());
 
@@ -54,6 +65,8 @@ describe('The unit of work', () => {
   };
   const titleOf = async (learner: Learner, chatId: string, readToken?: string) =>
     (await contexts.queries.execute(new GetChat(learner, { chatId, after: 0, limit: 5 }, readToken))).value.title;
+  const text = { type: 'text', content: 'Grass is green.' };
+  const card = { type: 'flashcard', content: { front: 'a', back: 'b' } };
   const message = (content = 'x') => ({ id: randomUUID(), role: 'user' as const, content });
   const idempotency = (key: string) => ({ key, fingerprint: createHash('sha256').update(key).digest() });
 
@@ -67,6 +80,13 @@ describe('The unit of work', () => {
       'idempotency_keys',
       'chats',
       'chat_messages',
+      'import_batches',
+      'documents',
+      'document_passages',
+      'embedding_jobs',
+      'study_items',
+      'study_reviews',
+      'progress',
       'audit_events',
       'outbox',
     ];
@@ -105,6 +125,24 @@ describe('The unit of work', () => {
       }),
       AppendMessage: (learner, chatId) => ({
         command: () => new AppendMessage({ ...learner, idempotency: idempotency(chatId) }, chatId, message()),
+      }),
+      AddDocument: (learner) => ({ command: () => new AddDocument(learner, readNewDocument(text)) }),
+      ImportDocuments: (learner) => ({
+        command: () => {
+          const supplied = readNewDocument({ ...text, embedding: Array<number>(1536).fill(1) });
+          const lines = [readNewDocument(text), supplied].map((value, nr) => ({ line: nr + 1, bytes: 1, value }));
+          return new ImportDocuments(learner, lines, randomUUID());
+        },
+      }),
+      AddStudyItem: (learner) => ({ command: () => new AddStudyItem(learner, { id: randomUUID(), ...card }) }),
+      ImportStudyItems: (learner) => ({
+        command: () => {
+          const reviews = [{ clientReviewId: 'x', rating: 3, reviewedAt: new Date() }];
+          return new ImportStudyItems(learner, [{ line: 1, bytes: 1, value: { ...card, reviews } }], randomUUID());
+        },
+      }),
+      RecordProgress: (learner) => ({
+        command: () => new RecordProgress(learner, { id: randomUUID(), category: 'algebra', score: 62.5 }),
       }),
       DeleteChat: (learner, chatId) => ({ command: () => new DeleteChat(learner, chatId) }),
       DeleteUser: (learner) => ({ command: () => new DeleteUser(learner, learner.userId) }),

@@ -5,8 +5,9 @@ import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import { Test } from '@nestjs/testing';
 import { AiInteractionsModule } from '@studently/ai-interactions';
 import { IdentityModule, RegisterUser } from '@studently/identity';
-import { loadSettings, PlatformModule, type Learner } from '@studently/platform';
+import { loadSettings, OutboxRelay, PlatformModule, type Learner } from '@studently/platform';
 import { StudyModule } from '@studently/study';
+import { EmbeddingJobs } from '../../libs/ai-interactions/src/embeddings/embedding-jobs';
 import { createTestDatabase, type TestDatabase } from './database';
 
 /** All contexts in this process on a database of their own, without HTTP: for tests through the command and query bus. */
@@ -42,6 +43,12 @@ export class TestContexts {
   async stop(): Promise<void> {
     await this.app.close();
     await this.database.drop();
+  }
+
+  /** Ends what runs in the background: its statements would be counted too, and fail where others are to. */
+  async silence(): Promise<void> {
+    await this.app.get(OutboxRelay).onApplicationShutdown();
+    await this.app.get(EmbeddingJobs).onModuleDestroy();
   }
 
   /** Registers an invented learner. */
