@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { ValidationFailed, type FieldFault, type Transaction } from '@studently/platform';
+import { ValidationFailed, type DomainError, type FieldFault, type Transaction } from '@studently/platform';
 import Ajv, { type ErrorObject, type ValidateFunction } from 'ajv';
 import { TypeBroken, TypeUnknown } from './domain/study.errors';
 
@@ -15,36 +15,34 @@ interface TypeRow {
 /** Knows by `study_item_types` what the content of each type has to look like. */
 @Injectable()
 export class ContentTypes {
-  private readonly ajv = new Ajv({ $data: true, allErrors: true, strict: false, logger: false });
   private validators = new Map<string, { schema: string; validate?: ValidateFunction }>();
   private readAt = 0;
 
-  /** What is wrong with each of the items; an empty list where nothing is. @throws TypeBroken */
-  async faultsOf(
+  /** Why each of the items cannot be taken; undefined where nothing is wrong. */
+  async refusalsOf(
     tx: Transaction,
     items: readonly { type: string; content: Record<string, unknown> }[],
-  ): Promise<FieldFault[][]> {
+  ): Promise<(DomainError | undefined)[]> {
     const isKnown = () => items.every(({ type }) => this.validators.has(type));
     if (Date.now() - this.readAt > FRESH_MS || !isKnown()) await this.read(tx);
-    return items.map(({ type, content }) => this.judge(type, content));
+    return items.map(({ type, content }) => this.refusalOf(type, content));
   }
 
   /** @throws ValidationFailed, TypeBroken */
   async check(tx: Transaction, item: { type: string; content: Record<string, unknown> }): Promise<void> {
-    const [faults] = await this.faultsOf(tx, [item]);
-    if (faults!.length > 0) throw new ValidationFailed(faults!);
+    const [refusal] = await this.refusalsOf(tx, [item]);
+    if (refusal) throw refusal;
   }
 
-  private judge(type: string, content: Record<string, unknown>): FieldFault[] {
+  private refusalOf(type: string, content: Record<string, unknown>): DomainError | undefined {
     const known = this.validators.get(type);
-    if (!known) return new TypeUnknown([...this.validators.keys()]).details.faults!;
-    if (!known.validate) throw new TypeBroken(type);
-    if (known.validate(content)) return [];
+    if (!known) return new TypeUnknown([...this.validators.keys()]);
+    const { validate } = known;
+    if (!validate) return new TypeBroken(type);
+    if (validate(content)) return undefined;
     // An `if` only says that what follows it has failed.
-    return known.validate
-      .errors!.filter(({ keyword }) => keyword !== 'if')
-      .slice(0, MAX_FAULTS)
-      .map(faultOf);
+    const errors = validate.errors!.filter(({ keyword }) => keyword !== 'if');
+    return new ValidationFailed(errors.slice(0, MAX_FAULTS).map(faultOf));
   }
 
   private async read(tx: Transaction): Promise<void> {
@@ -60,9 +58,12 @@ export class ContentTypes {
     this.readAt = Date.now();
   }
 
+  /** Each schema by itself: what an `$id` names in one is not in another's way, nor in that of its own next edition. */
   private compile(schema: string): ValidateFunction | undefined {
     try {
-      return this.ajv.compile(JSON.parse(schema) as object);
+      const ajv = new Ajv({ $data: true, allErrors: true, strict: false, logger: false });
+      const validate = ajv.compile(JSON.parse(schema) as object);
+      return '$async' in validate ? undefined : validate; // which would answer a promise, and that is true
     } catch {
       return undefined;
     }
@@ -70,7 +71,12 @@ export class ContentTypes {
 }
 
 function faultOf({ instancePath, keyword, message, params }: ErrorObject): FieldFault {
-  const missing = (params as { missingProperty?: string }).missingProperty;
-  const path = ['content', ...instancePath.split('/').slice(1), ...(missing === undefined ? [] : [missing])].join('.');
+  const { missingProperty, additionalProperty } = params as { missingProperty?: string; additionalProperty?: string };
+  const member = missingProperty ?? additionalProperty;
+  const steps = instancePath.split('/').slice(1).map(unescaped);
+  const path = ['content', ...steps, ...(member === undefined ? [] : [member])].join('.');
   return { path, code: keyword, message: message ?? 'is not valid' };
 }
+
+/** A step of a JSON pointer (RFC 6901). */
+const unescaped = (step: string) => step.replaceAll('~1', '/').replaceAll('~0', '~');

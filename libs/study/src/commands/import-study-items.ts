@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { isDeepStrictEqual } from 'node:util';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import {
+  isRejection,
+  lineOf,
   markAccepted,
   openLines,
   UnitOfWork,
@@ -14,7 +15,7 @@ import {
   type Written,
 } from '@studently/platform';
 import { ContentTypes } from '../content-types';
-import type { ImportedStudyItem } from '../domain/new-study-item';
+import { isSameItem, type ImportedStudyItem } from '../domain/new-study-item';
 import { StudyItem, type StudyReview } from '../domain/study-item.entity';
 import { StudyItemsImported } from '../study.events';
 
@@ -49,7 +50,13 @@ const INSERT_REVIEWS = `
     "durationMs" int, answer json)`;
 const EXISTING = 'select id, type, content, tags from study_items where user_id = $1 and id = any($2::uuid[])';
 
-type ImportedLine = BulkLine<ImportedStudyItem & { id: string }>;
+/** An item as it is about to be written. */
+interface Prepared {
+  id: string;
+  given: ImportedStudyItem;
+  row: object;
+  log: StudyReview[];
+}
 
 @CommandHandler(ImportStudyItems)
 export class ImportStudyItemsHandler implements ICommandHandler<ImportStudyItems> {
@@ -62,9 +69,10 @@ export class ImportStudyItemsHandler implements ICommandHandler<ImportStudyItems
     const batch = batchId === undefined ? undefined : { kind: 'study-items', batchId };
     return this.unitOfWork.run<LinesTaken>(actor, async (tx) => {
       const open = await openLines(tx, batch, lines);
-      const { valid, rejected } = await this.judge(tx, open);
-      const fresh = await this.insert(tx, actor.userId, valid, now);
-      rejected.push(...(await this.taken(tx, actor.userId, valid, fresh)));
+      const prepared = await this.prepare(tx, open, now);
+      const valid = prepared.filter((line): line is BulkLine<Prepared> => !isRejection(line));
+      const fresh = await this.insert(tx, valid, now);
+      const rejected = [...prepared.filter(isRejection), ...(await this.taken(tx, valid, fresh))];
       const refused = new Set(rejected.map(({ line }) => line));
       await markAccepted(
         tx,
@@ -77,56 +85,58 @@ export class ImportStudyItemsHandler implements ICommandHandler<ImportStudyItems
     });
   }
 
-  private async judge(tx: Transaction, lines: BulkLine<ImportedStudyItem>[]) {
-    const faults = await this.types.faultsOf(
+  private async prepare(tx: Transaction, lines: BulkLine<ImportedStudyItem>[], now: Date) {
+    const refusals = await this.types.refusalsOf(
       tx,
       lines.map(({ value }) => value),
     );
-    const valid: ImportedLine[] = [];
-    const rejected: Rejection[] = [];
-    lines.forEach((line, index) => {
-      const [fault] = faults[index]!;
-      if (fault) rejected.push({ line: line.line, code: 'VALIDATION_FAILED', detail: `${fault.path}: ${fault.message}` });
-      else valid.push({ ...line, value: { ...line.value, id: line.value.id ?? randomUUID() } });
-    });
-    return { valid, rejected };
+    return lines.map(({ line, bytes, value }, index) =>
+      lineOf(line, bytes, () => {
+        if (refusals[index]) throw refusals[index];
+        return prepare(tx.actor.userId!, value, now);
+      }),
+    );
   }
 
-  /** @returns the ids of the items that were not there before */
-  private async insert(tx: Transaction, userId: string, lines: ImportedLine[], now: Date): Promise<Set<string>> {
-    if (lines.length === 0) return new Set();
-    const reviews: StudyReview[] = [];
-    const items = lines.map(({ value: { reviews: log = [], ...given } }) => {
-      if (log.length === 0) return { ...given, tags: given.tags ?? [] };
-      const item = StudyItem.create(userId, given, now);
-      // In the order of their time, as if each had been given to the item then.
-      const inOrder = log.toSorted((a, b) => a.reviewedAt.getTime() - b.reviewedAt.getTime());
-      reviews.push(...inOrder.map((review) => item.review(review, now)));
-      return rowOf(item);
-    });
+  /** @returns the lines whose items were not there before */
+  private async insert(tx: Transaction, lines: BulkLine<Prepared>[], now: Date): Promise<Set<BulkLine<Prepared>>> {
+    const firstOfId = new Map(lines.toReversed().map((line) => [line.value.id, line]));
+    if (firstOfId.size === 0) return new Set();
+    const { userId } = tx.actor;
+    const items = [...firstOfId.values()].map(({ value }) => value.row);
     const inserted = await tx.query<{ id: string }>(INSERT_ITEMS, [userId, now, JSON.stringify(items)]);
-    const fresh = new Set(inserted.map(({ id }) => id));
-    const logged = reviews.filter(({ item }) => fresh.has(item.id)).map(logRowOf);
-    if (logged.length > 0) await tx.query(INSERT_REVIEWS, [userId, JSON.stringify(logged)]);
-    return fresh;
+    const fresh = inserted.map(({ id }) => firstOfId.get(id)!);
+    const log = fresh.flatMap(({ value }) => value.log.map(logRowOf));
+    if (log.length > 0) await tx.query(INSERT_REVIEWS, [userId, JSON.stringify(log)]);
+    return new Set(fresh);
   }
 
   /** The lines whose id belongs to another item. */
-  private async taken(tx: Transaction, userId: string, lines: ImportedLine[], fresh: Set<string>): Promise<Rejection[]> {
-    const seen = new Set<string>();
-    const repeated = lines.filter(({ value: { id } }) => !fresh.has(id) || seen.size === seen.add(id).size);
-    if (repeated.length === 0) return [];
-    const rows = await tx.query<Pick<StudyItem, 'id' | 'type' | 'content' | 'tags'>>(EXISTING, [
-      userId,
-      repeated.map(({ value }) => value.id),
-    ]);
+  private async taken(tx: Transaction, lines: BulkLine<Prepared>[], fresh: Set<BulkLine<Prepared>>): Promise<Rejection[]> {
+    const others = lines.filter((line) => !fresh.has(line));
+    if (others.length === 0) return [];
+    const ids = others.map(({ value }) => value.id);
+    const rows = await tx.query<Pick<StudyItem, 'id' | 'type' | 'content' | 'tags'>>(EXISTING, [tx.actor.userId, ids]);
     const existing = new Map(rows.map((row) => [row.id, row]));
-    return repeated
-      .filter(
-        ({ value: { id, type, content, tags = [] } }) => !isDeepStrictEqual(existing.get(id), { id, type, content, tags }),
-      )
+    return others
+      .filter(({ value: { id, given } }) => {
+        const kept = existing.get(id);
+        return !kept || !isSameItem(kept, given);
+      })
       .map(({ line }) => ({ line, code: 'ID_TAKEN', detail: 'This id is already in use with another content.' }));
   }
+}
+
+/** An item with the schedule that its reviews have made. @throws ReviewInFuture */
+function prepare(userId: string, given: ImportedStudyItem, now: Date): Prepared {
+  const { reviews = [], tags = [], ...rest } = given;
+  const id = given.id ?? randomUUID();
+  if (reviews.length === 0) return { id, given, row: { ...rest, tags, id }, log: [] };
+  const item = StudyItem.create(userId, { ...rest, tags, id }, now);
+  // In the order of their time, as if each had been given to the item then.
+  const inOrder = reviews.toSorted((a, b) => a.reviewedAt.getTime() - b.reviewedAt.getTime());
+  const log = inOrder.map((review) => item.review(review, now));
+  return { id, given, row: rowOf(item), log };
 }
 
 const rowOf = ({ id, type, content, tags, progress, reviewCount, currentSchedule }: StudyItem) => ({

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { ValidationFailed } from '@studently/platform';
 import { z } from 'zod';
 
@@ -38,11 +39,21 @@ export const NewStudyItem = z.object({
 });
 export type NewStudyItem = z.infer<typeof NewStudyItem>;
 
+/** Whether what is kept is what `given` asks for. Kept is JSON: it knows one zero where JavaScript has two. */
+export function isSameItem({ type, content, tags }: Required<Omit<NewStudyItem, 'id'>>, given: NewStudyItem): boolean {
+  const asKept = JSON.parse(JSON.stringify(given.content)) as typeof content;
+  return type === given.type && isDeepStrictEqual(content, asKept) && isDeepStrictEqual(tags, given.tags ?? []);
+}
+
 /** An item that comes from elsewhere may bring its reviews along; its schedule is then what they make of it. */
 export const ImportedStudyItem = NewStudyItem.extend({
   reviews: z
     .array(NewReview.extend({ reviewedAt: ReviewedAt }))
     .max(1000)
+    .refine(
+      (reviews) => new Set(reviews.map(({ clientReviewId }) => clientReviewId)).size === reviews.length,
+      'each review has a clientReviewId of its own',
+    )
     .optional(),
 });
 export type ImportedStudyItem = z.infer<typeof ImportedStudyItem>;

@@ -1,4 +1,4 @@
-import { createEmptyCard, fsrs, generatorParameters, State, type Card, type Grade } from 'ts-fsrs';
+import { createEmptyCard, fsrs, generatorParameters, type Card } from 'ts-fsrs';
 
 export const STATES = ['new', 'learning', 'review', 'relearning'] as const;
 export type ItemState = (typeof STATES)[number];

@@ -1,9 +1,15 @@
 import { createHash } from 'node:crypto';
-import { isDeepStrictEqual } from 'node:util';
-import { defineEntity, p } from '@mikro-orm/core';
-import type { NewReview, NewStudyItem } from './new-study-item';
+import { ArrayType, defineEntity, p } from '@mikro-orm/core';
+import { isSameItem, type NewReview, type NewStudyItem } from './new-study-item';
 import { afterReview, maturityOf, newSchedule, replay, STATES, type Schedule } from './schedule';
 import { NothingToUndo, ReviewInFuture } from './study.errors';
+
+/** Texts as PostgreSQL reads them: the ORM's own type leaves NULL without quotes, and escapes as JSON does. */
+class TextArray extends ArrayType<string> {
+  override convertToDatabaseValue(texts: string[] | null): string {
+    return `{${(texts ?? []).map((text) => `"${text.replaceAll(/["\\]/g, '\\$&')}"`).join(',')}}`;
+  }
+}
 
 const StudyItemSchema = defineEntity({
   name: 'StudyItem',
@@ -13,7 +19,7 @@ const StudyItemSchema = defineEntity({
     id: p.uuid().primary().defaultRaw('uuid_generate_v4()'),
     type: p.text(),
     content: p.json<Record<string, unknown>>(),
-    tags: p.array().columnType('text[]').default([]),
+    tags: p.type(TextArray).$type<string[]>().columnType('text[]').default([]),
     progress: p.float().columnType('double precision').default(0).comment('Maturity: min(1, stability / 21 days).'),
     lastReviewed: p.datetime(3).nullable(),
     nextReview: p.datetime(3).defaultRaw('now()'),
@@ -79,8 +85,8 @@ export class StudyItem extends StudyItemSchema.class {
   }
 
   /** Whether creating `item` would have made this one. */
-  isSame({ type, content, tags = [] }: NewStudyItem): boolean {
-    return this.type === type && isDeepStrictEqual(this.content, content) && isDeepStrictEqual(this.tags, tags);
+  isSame(item: NewStudyItem): boolean {
+    return isSameItem(this, item);
   }
 
   edit(changes: Partial<Pick<NewStudyItem, 'type' | 'content' | 'tags'>>): void {

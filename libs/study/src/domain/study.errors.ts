@@ -1,8 +1,9 @@
 import { DomainError, IdTaken, translateConstraints, ValidationFailed } from '@studently/platform';
 
 export class TypeUnknown extends ValidationFailed {
-  constructor(known: readonly string[]) {
-    super([{ path: 'type', code: 'unknown_type', message: `There is no such type; there are ${known.join(', ')}.` }]);
+  constructor(known?: readonly string[]) {
+    const others = known ? `; there are ${known.join(', ')}` : ' any more';
+    super([{ path: 'type', code: 'unknown_type', message: `There is no such type${others}.` }]);
   }
 }
 
@@ -57,5 +58,6 @@ translateConstraints({
   progress_user_id_fkey: () => new UserNotFound(),
   study_items_user_id_fkey: () => new UserNotFound(),
   study_items_pkey: () => new IdTaken(),
+  study_items_type: () => new TypeUnknown(),
   study_reviews_pkey: () => new IdTaken(),
 });
