@@ -5,7 +5,7 @@ import { sql } from '../support/database';
 import type { Answer, HttpClient, TestLearner } from '../support/http';
 import { newEmail, newPassword, RunningApi } from './support';
 
-type Kind = 'text' | 'anyText' | 'email' | 'secret' | 'uuid' | 'object' | 'choice' | 'time' | 'flag' | 'messages';
+type Kind = 'text' | 'anyText' | 'email' | 'secret' | 'uuid' | 'object' | 'choice' | 'time' | 'flag' | 'messages' | 'score';
 
 interface Route {
   method: string;
@@ -41,6 +41,7 @@ const WRONG: Record<Kind, unknown[]> = {
   object: [7, 'x', true, [], [{}], { a: NUL }, { a: LONE_SURROGATE }, { [NUL]: 1 }, { a: nested(40) }],
   choice: [null, 7, true, '', 'KING', 'student', [], {}, NUL],
   time: [null, 7, 1e308, '', 'yesterday', '2026-13-01T00:00:00Z', '2026-02-30T00:00:00Z', '2026-01-01', [], {}, NUL],
+  score: [null, -0.001, 100.001, 1e308, '50', true, [], {}, NUL],
   flag: [null, 0, 1, 'true', '', [], {}],
   messages: [
     7,
@@ -115,7 +116,8 @@ const BAD_TOKENS = [
   `Bearer ${Buffer.alloc(64).toString('base64url')}`,
 ];
 
-function tableOfRoutes({ id: user, email, password }: TestLearner, chat: string, message: string): Route[] {
+function tableOfRoutes(learner: TestLearner, chat: string, message: string, progress: string): Route[] {
+  const { id: user, email, password } = learner;
   const period = { currentPeriodStart: '2026-01-01T00:00:00Z', currentPeriodEnd: '2026-02-01T00:00:00Z' };
   const names: Record<string, Kind> = { firstName: 'text', lastName: 'text', preferences: 'object' };
   const ada = { firstName: 'Ada', lastName: 'Lovelace', preferences: { theme: 'dark' } };
@@ -254,6 +256,41 @@ function tableOfRoutes({ id: user, email, password }: TestLearner, chat: string,
       required: ['role', 'content'],
     },
     { method: 'DELETE', path: chats, as: 'learner', ...write },
+    {
+      method: 'POST',
+      path: '/v1/progress',
+      as: 'learner',
+      idempotent: true,
+      body: { id: randomUUID(), category: 'algebra', score: 50, timestamp: new Date().toISOString(), metadata: { a: 1 } },
+      fields: { id: 'uuid', category: 'text', score: 'score', timestamp: 'time', metadata: 'object' },
+      required: ['category', 'score'],
+    },
+    {
+      method: 'GET',
+      path: '/v1/progress',
+      as: 'learner',
+      queries: [
+        ...PAGE_QUERIES,
+        ...['', '%00', 'a%00b', 'x'.repeat(65)].map((category) => `category=${category}`),
+        ...['', 'month', 'DAY', '%00'].map((bucket) => `bucket=${bucket}`),
+        ...['', 'x', '1e9', '2026-02-30', '2026-01-01T00:00:00', '2026-01-01T24:00:00Z', '%00', 'NaN'].flatMap((moment) => [
+          `from=${moment}`,
+          `bucket=day&to=${moment}`,
+        ]),
+        'from=2026-01-02&to=2026-01-01',
+        'bucket=hour&from=0000-01-01&to=9999-12-31',
+      ],
+    },
+    { method: 'GET', path: `/v1/progress/${progress}`, as: 'learner' },
+    {
+      method: 'PATCH',
+      path: `/v1/progress/${progress}`,
+      as: 'learner',
+      ...write,
+      body: { category: 'algebra', score: 50, metadata: { a: 1 } },
+      fields: { category: 'text', score: 'score', metadata: 'object' },
+    },
+    { method: 'DELETE', path: `/v1/progress/${progress}`, as: 'learner', ...write },
   ];
 }
 
@@ -277,6 +314,7 @@ describe.each(waysToRun)('bad input, $name', (way) => {
     ada = await run.newLearner();
     await ada.http.put(`/v1/users/${ada.id}/profile`, { firstName: 'Ada', lastName: 'Lovelace' });
     const chat = await ada.http.post('/v1/chats', { title: 'A chat', messages: [{ role: 'user', content: 'Hello' }] });
+    const progress = await ada.http.post('/v1/progress', { category: 'algebra', score: 62.5 });
     const admin = await run.admin();
     await admin.put(`/v1/users/${ada.id}/subscription`, {
       plan: 'gold',
@@ -285,7 +323,7 @@ describe.each(waysToRun)('bad input, $name', (way) => {
       currentPeriodEnd: '2026-02-01T00:00:00Z',
     });
     clients = { nobody: run.http, learner: ada.http, admin };
-    routes = tableOfRoutes(ada, chat.body.id, chat.body.messages[0].id);
+    routes = tableOfRoutes(ada, chat.body.id, chat.body.messages[0].id, progress.body.id);
   });
 
   /** Everything that a request could have written. */
@@ -298,6 +336,7 @@ describe.each(waysToRun)('bad input, $name', (way) => {
       'sessions',
       'chats',
       'chat_messages',
+      'progress',
       'audit_events',
       'idempotency_keys',
     ];

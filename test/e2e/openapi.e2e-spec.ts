@@ -31,6 +31,9 @@ const ROUTES = [
   'DELETE /v1/chats/{chatId}',
   'GET /v1/chats/{chatId}/export',
   'POST /v1/chats/{chatId}/messages',
+  'POST /v1/progress',
+  'GET /v1/progress',
+  ...['GET', 'PATCH', 'DELETE'].map((method) => `${method} /v1/progress/{progressId}`),
   'GET /health/live',
   'GET /health/ready',
   'GET /health/startup',
@@ -110,6 +113,8 @@ describe('the OpenAPI document', () => {
     const period = { currentPeriodStart: '2026-01-01T00:00:00Z', currentPeriodEnd: '2026-02-01T01:00:00+01:00' };
     const chat = await ada.http.post('/v1/chats', { title: 'A chat', messages: [{ role: 'user', content: 'Hello' }] });
     const at = `/v1/chats/${chat.body.id}`;
+    const progress = await ada.http.post('/v1/progress', { category: 'a', score: 1e-7, metadata: { a: [1] } });
+    const entry = `/v1/progress/${progress.body.id}`;
     const answers: [route: string, answer: Answer, status: number][] = [
       ['POST /v1/users', await run.http.post('/v1/users', { email: newEmail(), password: newPassword(), profile }), 201],
       ['POST /v1/users', await run.http.post('/v1/users', { email: newEmail(), password: 'short' }), 422],
@@ -147,6 +152,14 @@ describe('the OpenAPI document', () => {
       ['GET /v1/chats/{chatId}/export', await ada.http.get(`${at}/export`), 200],
       ['GET /v1/chats', await ada.http.get('/v1/chats'), 200],
       ['GET /v1/chats', await ada.http.get('/v1/chats?limit=0'), 422],
+      ['POST /v1/progress', progress, 201],
+      ['POST /v1/progress', await ada.http.post('/v1/progress', { category: 'a', score: 101 }), 422],
+      ['GET /v1/progress', await ada.http.get('/v1/progress'), 200],
+      ['GET /v1/progress', await ada.http.get('/v1/progress?bucket=week'), 200],
+      ['GET /v1/progress', await ada.http.get('/v1/progress?bucket=hour&from=2000-01-01'), 422],
+      ['GET /v1/progress/{progressId}', await ada.http.get(entry), 200],
+      ['PATCH /v1/progress/{progressId}', await ada.http.patch(entry, { score: 12.5 }), 200],
+      ['DELETE /v1/progress/{progressId}', await ada.http.delete(entry), 204],
       ['PATCH /v1/chats/{chatId}', await ada.http.patch(at, { title: 'Renamed' }), 200],
       ['DELETE /v1/chats/{chatId}', await ada.http.delete(at), 204],
       ['GET /v1/chats/{chatId}', await ada.http.get(at), 404],
