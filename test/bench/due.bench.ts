@@ -6,6 +6,7 @@ import type { BareDue } from './bare-due';
 import type { BenchContext } from './harness/context';
 import { interleave } from './harness/interleave';
 import { startLoad, type LoadRequest } from './harness/load';
+import { OTHER_LEARNER, OTHER_LEARNERS, WITHOUT_FOREIGN_KEYS } from './harness/other-learners';
 import { DATABASE, startApi, startServers } from './harness/platform';
 import { Helper } from './harness/processes';
 import { assertSame } from './harness/same';
@@ -36,7 +37,7 @@ export async function run(context: BenchContext): Promise<Measured> {
   const large = 'bench_large';
   await withClient(postgres.url('postgres'), (client) => client.query(`create database ${large} template ${DATABASE}`));
   await withClient(postgres.url(large), async (client) => {
-    await client.query('set session_replication_role = replica'); // checks no foreign keys: there are a million
+    await client.query(WITHOUT_FOREIGN_KEYS);
     await client.query(OTHER_LEARNERS, [OTHERS]);
     await client.query(ITEMS, [DUE, null, OTHERS]);
   });
@@ -103,7 +104,7 @@ export async function run(context: BenchContext): Promise<Measured> {
 const ITEMS = `
   insert into study_items (user_id, type, content, tags, progress, created_at, last_reviewed, next_review, state, stability,
     difficulty, scheduled_days, reps)
-  select coalesce($2::uuid, lpad(to_hex(learner), 32, '0')::uuid), 'flashcard',
+  select coalesce($2::uuid, ${OTHER_LEARNER}), 'flashcard',
     json_build_object('front', 'The word number ' || nr, 'back', 'What the word number ' || nr || ' means, in a sentence or two.'),
     array['words', 'unit ' || nr % 20], case when reviewed then least(1, days / 21.0) else 0 end, now() - interval '1 year',
     case when reviewed then due - days * interval '1 day' end, due, case when reviewed then 'review' else 'new' end,
@@ -111,10 +112,6 @@ const ITEMS = `
     case when reviewed then 3 else 0 end
   from generate_series(1, $3) learner cross join generate_series(1, $1) nr
   cross join lateral (select nr % 10 > 0 as reviewed, 1 + nr * 37 % 200 as days, now() - nr * interval '337 seconds' as due) schedule`;
-
-const OTHER_LEARNERS = `
-  insert into users (id, email, password_hash)
-  select lpad(to_hex(nr), 32, '0')::uuid, 'learner' || nr || '@example.org', '$argon2id$none' from generate_series(1, $1) nr`;
 
 /** A server on the statement that the API itself sends, with as many connections as the API's pool has by default. */
 async function startBare(context: BenchContext, route: Pick<BareDue, 'databaseUrl' | 'userId' | 'dayEndsAt'>) {

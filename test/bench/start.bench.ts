@@ -6,7 +6,7 @@ import { startApi, startServers } from './harness/platform';
 import { atMost, type Measured } from './harness/workload';
 
 export const name = 'start';
-export const goal = 'ready after: served ≤ 2 s; embedded, once built: first start ≤ 10 s, next ≤ 3 s';
+export const goal = 'ready after: served ≤ 2 s; embedded, once built: first start with sample cards ≤ 10 s, next ≤ 3 s';
 
 type Kind = 'served' | 'embedded, first start' | 'embedded, next start';
 
@@ -21,9 +21,10 @@ export async function run(context: BenchContext): Promise<Measured> {
   };
   for (let run = 0; run <= context.runs; run++) {
     const folder = mkdtempSync(join(context.folder, 'embedded-'));
+    const embedded = { STUDENTLY_DATA_DIR: folder, STUDENTLY_SAMPLE: 'on' };
     await measure('served', settings, run);
-    await measure('embedded, first start', { STUDENTLY_DATA_DIR: folder }, run);
-    await measure('embedded, next start', { STUDENTLY_DATA_DIR: folder }, run);
+    await measure('embedded, first start', embedded, run);
+    await measure('embedded, next start', embedded, run);
     rmSync(folder, { recursive: true });
   }
   return {

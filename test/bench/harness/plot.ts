@@ -14,6 +14,8 @@ const LEFT = 200;
 const RIGHT = 620;
 const ROW = 30;
 
+const LATENCY = 'Under that load: platform blue, limit grey. Dashed: the goal, where there is one.';
+
 const escaped = (value: string) => value.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 
 interface TextStyle {
@@ -77,7 +79,8 @@ const ratioBars = (results: Saved[]): Bar[] =>
       })),
   );
 
-function latencyBars(results: Saved[]): Bar[] {
+/** Each workload has a scale of its own: they lie between a millisecond and a hundred. */
+function latencyPanels(results: Saved[]): [title: string, subtitle: string, bars: Bar[]][] {
   const bar = (label: string, value: number, color: string, goal?: string) => ({
     label,
     value,
@@ -85,16 +88,16 @@ function latencyBars(results: Saved[]): Bar[] {
     color,
     goal: goal === undefined ? undefined : goalOf(goal),
   });
-  return results.flatMap(({ workload, checks, details: { p50, p99, limitP50, limitP99 } }) =>
-    p50 === undefined || p99 === undefined || limitP50 === undefined || limitP99 === undefined
-      ? []
-      : [
-          bar(`${workload} p50`, p50, PLATFORM),
-          bar('limit p50', limitP50, LIMIT),
-          bar(`${workload} p99`, p99, PLATFORM, checks.find(({ name }) => name === 'p99')?.goal),
-          bar('limit p99', limitP99, LIMIT),
-        ],
-  );
+  return results.flatMap(({ workload, checks, details }) => {
+    const bars = ['p50', 'p95', 'p99'].flatMap((name) => {
+      const value = details[name];
+      const limit = details[`limitP${name.slice(1)}`];
+      if (value === undefined || limit === undefined) return [];
+      const goal = checks.find((check) => check.name === name)?.goal;
+      return [bar(name, value, PLATFORM, goal), bar(`limit ${name}`, limit, LIMIT)];
+    });
+    return bars.length === 0 ? [] : [[`Latency of ${workload}`, LATENCY, bars]];
+  });
 }
 
 const startBars = (results: Saved[]): Bar[] =>
@@ -114,11 +117,7 @@ const startBars = (results: Saved[]): Bar[] =>
 export function plotOf(results: Saved[]): string {
   const panels: [title: string, subtitle: string, bars: Bar[]][] = [
     ['Throughput as a part of its limit', 'Dashed: the goal. Green: met, orange: missed.', ratioBars(results)],
-    [
-      'Latency',
-      'Percentiles under that load: platform blue, limit grey. Dashed: the goal, where there is one.',
-      latencyBars(results),
-    ],
+    ...latencyPanels(results),
     ['Time to ready', 'Dashed: the longest that is allowed.', startBars(results)],
   ];
   let top = 40;

@@ -37,6 +37,26 @@ with \`LOG_ACCESS=false\`: the limits write no access log either.
   [the statements that the API sends](../../test/bench/harness/append-scripts.ts) in as many round trips, on a copy of the
   database. "In one trip" is the same work pipelined: what is left when nobody waits for answers. The next side starts only when
   the relay has emptied the outbox.
+- **cold-read**: one connection reads chats with 50 messages, each once in a run, so that neither view nor generation is in the
+  cache (checked in the API's metrics: not one hit); between runs the cache is emptied, the session stays. Limit: \`pgbench\`, one
+  client, with the API's transaction (begin, whom it acts for, the statement of the read model, commit) as one pipeline, under
+  row-level security, prepared, on 100 of the chats.
+- **due**: 8 connections ask for 50 of 1,000 items that are due. Limit: [a bare Fastify](../../test/bench/bare-due.ts) that sends
+  the API's own statement in the same pipelined transaction under the same role, and answers with the same bytes (checked); it
+  asks Redis for nothing: neither for a session nor for the learner's time zone. "With 1M items": the same learner in a database
+  where 999 others have 1,000 items each, compared with a database where nobody else has any.
+- **review**: 8 connections review 2,000 cards of 4 learners in no order, each time with a new \`clientReviewId\`. Limit: \`pgbench\`
+  as with append, with [these statements](../../test/bench/harness/review-scripts.ts).
+- **import**: 10,000 flashcards made of WordNet 3.1, as NDJSON in one request, for a new learner each time. Limit: COPY of the same
+  rows from a file that PostgreSQL reads itself, in one transaction, as superuser, into the same table with all its indexes,
+  constraints and triggers. CPU is of one whole request. Memory: \`VmRSS\` of the API process every 20 ms over one request of 200,000
+  lines; it is flat if the second half's most is at most 1.1× the first half's. Others' reads: 200 a second, cached, of another
+  learner's chat with 50 messages, over 8 connections, alone and while at least 50,000 cards are imported from before the first to
+  after the last of them. WAL: how far \`pg_current_wal_lsn\` has moved, by all that PostgreSQL did meanwhile.
+- **search**: one connection asks 32 questions, each a vector near a passage of a learner with 10,000 passages among 100,000, of
+  1536 dimensions in 100 clusters. Limit: [the best SQL found](../../test/bench/harness/passages.ts), alone, without row-level
+  security, in a table made for it: a \`bit(1536)\` of each vector's signs, compared first, and the best candidates by their
+  \`halfvec\`; as many candidates as recall 0.99 needs on this set. What is right is what comparing every passage finds.
 - **start**: from the start of the process until \`GET /health/ready\` answers 200.
 
 ## Machine

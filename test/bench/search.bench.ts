@@ -1,0 +1,142 @@
+import type { Client } from 'pg';
+import { HttpClient, newLearner, type TestLearner } from '../support/http';
+import { withClient } from '../support/servers';
+import type { BenchContext } from './harness/context';
+import { interleave } from './harness/interleave';
+import { startLoad, type LoadRequest } from './harness/load';
+import { exactSearch, quantizedSearch, quantizePassages, writePassages, writeQuestions } from './harness/passages';
+import { pgbench, type Script } from './harness/pgbench';
+import { DATABASE, startApi, startServers } from './harness/platform';
+import { number } from './harness/table';
+import { atMost, type Check, type Measured } from './harness/workload';
+
+const MANY = 10_000;
+const FEW = 100;
+/** A thousand passages each. */
+const OTHERS = 90;
+const QUESTIONS = 32;
+const K = 10;
+const RECALL = 0.99;
+
+export const name = 'search';
+export const goal =
+  `p95 ≤ 1.15× the best raw SQL that reaches recall ${RECALL} + 0.5 ms, recall@${K} ≥ ${RECALL}, never short; ` +
+  `≤ 1.5 ms at ${FEW} passages; one connection on both sides`;
+
+/** The ten passages nearest to a supplied vector, for a learner with 10k of 100k. */
+export async function run(context: BenchContext): Promise<Measured> {
+  const { postgres, settings } = await startServers(context);
+  const api = await startApi(context, settings);
+  const scholar = await newLearner(new HttpClient(api.url));
+  const beginner = await newLearner(new HttpClient(api.url));
+  context.progress('  writing passages');
+  const owners = [
+    { userId: scholar.id, passages: MANY },
+    { userId: beginner.id, passages: FEW },
+  ];
+  const { questions, candidates, limitRecall, truths } = await withClient(postgres.url(DATABASE), async (client) => {
+    await writePassages(client, owners, OTHERS);
+    await quantizePassages(client);
+    const asked = await writeQuestions(client, QUESTIONS, MANY);
+    const right = await foundBy(client, asked, (question) => exactSearch(scholar.id, question));
+    const found = await enoughCandidates(client, scholar.id, asked, right);
+    await client.query('checkpoint'); // else it would meet the first runs
+    return { questions: asked, truths: right, ...found };
+  });
+  const answers = await Promise.all(questions.map((question) => search(scholar, question)));
+  const recall = recallOf(answers, truths);
+
+  const put = await startLoad(context);
+  const load = (learner: TestLearner) => (seconds: number) =>
+    put(api.pid, {
+      url: api.url,
+      connections: 1,
+      seconds,
+      requests: questions.map((question) => requestOf(learner, question)),
+    });
+  const scripts: Script[] = questions.map((question, index) => ({
+    name: `question-${index}`,
+    text: `${quantizedSearch(scholar.id, question, candidates).replaceAll('\n', ' ')};\n`,
+  }));
+  const { platform, limit, few } = await interleave(context, {
+    platform: load(scholar),
+    limit: (seconds) => pgbench(context, { url: postgres.url(DATABASE), clients: 1, seconds, scripts }),
+    few: load(beginner),
+  });
+  return {
+    checks: [
+      atMost('p95', platform.p95, 'ms', Number((1.15 * limit.p95 + 0.5).toFixed(2)), limit.p95),
+      recallCheck(recall, limitRecall),
+      atMost(`p95 at ${FEW} passages`, few.p95, 'ms', 1.5),
+    ],
+    cpuMicros: platform.cpuMicros,
+    details: {
+      p50: platform.p50,
+      p95: platform.p95,
+      p99: platform.p99,
+      limitP50: limit.p50,
+      limitP95: limit.p95,
+      limitP99: limit.p99,
+      fewP50: few.p50,
+      fewP95: few.p95,
+      fewCpuMicros: few.cpuMicros,
+      candidates,
+      recall,
+      limitRecall,
+      serverCpu: platform.serverCpu,
+    },
+    notes: [
+      `The best SQL found compares the signs of all ${MANY.toLocaleString('en-US')} vectors, and the ${candidates} nearest by what they ` +
+        `say (recall@${K} ${limitRecall.toFixed(3)})`,
+      `at ${FEW} passages p50 is ${number(few.p50)} ms`,
+      `the API process takes ${number(platform.cpuMicros)} µs CPU a request, ${number(few.cpuMicros)} µs at ${FEW} passages; the ` +
+        'rest is PostgreSQL',
+    ],
+  };
+}
+
+function requestOf(learner: TestLearner, question: string): LoadRequest {
+  return {
+    method: 'POST',
+    path: '/v1/documents/search',
+    headers: { authorization: `Bearer ${learner.token}`, 'content-type': 'application/json' },
+    body: `{"vector":${question},"k":${K}}`,
+  };
+}
+
+/** @returns the ids that the API finds @throws if they are too few */
+async function search({ http }: TestLearner, question: string): Promise<string[]> {
+  const { status, body, text } = await http.post('/v1/documents/search', `{"vector":${question},"k":${K}}`);
+  if (status !== 200 || body.items.length !== K) throw new Error(`The search answered ${status}: ${text.slice(0, 300)}`);
+  return body.items.map((item: { passage: { id: string } }) => item.passage.id);
+}
+
+/** The ids that a statement finds for each question. */
+async function foundBy(client: Client, questions: readonly string[], sql: (question: string) => string): Promise<string[][]> {
+  const found: string[][] = [];
+  for (const question of questions) {
+    const { rows } = await client.query<{ id: string }>(sql(question));
+    found.push(rows.map(({ id }) => id));
+  }
+  return found;
+}
+
+/** The fewest candidates, of some sizes, with which the limit's search is as right as it has to be. */
+async function enoughCandidates(client: Client, userId: string, questions: readonly string[], truths: readonly string[][]) {
+  for (let candidates = 25; candidates <= MANY; candidates *= 2) {
+    const found = await foundBy(client, questions, (question) => quantizedSearch(userId, question, candidates));
+    const limitRecall = recallOf(found, truths);
+    if (limitRecall >= RECALL) return { candidates, limitRecall };
+  }
+  throw new Error('The limit does not find what is there');
+}
+
+/** Which part of what should be found is found. */
+function recallOf(found: readonly string[][], truths: readonly string[][]): number {
+  const hits = truths.map((truth, index) => truth.filter((id) => found[index]!.includes(id)).length / truth.length);
+  return hits.reduce((sum, part) => sum + part, 0) / hits.length;
+}
+
+function recallCheck(value: number, limit: number): Check {
+  return { name: `recall@${K}`, value, unit: 'of 1', limit, goal: `≥ ${RECALL}`, met: value >= RECALL };
+}
