@@ -32,8 +32,7 @@ export class StudyCalendar {
   dayOf(moment: Date): string {
     const sinceFirstStart = this.shownAt(moment.getTime()) - this.shownAtStartOf('1970-01-01');
     let day = this.plus('1970-01-01', Math.floor(sinceFirstStart / DAY_MS));
-    // A clock that is set back shows a time of yesterday again when today has started; one that is set forward, the contrary.
-    while (this.startOf(day) > moment) day = this.plus(day, -1);
+    // A clock that is set back shows a time of yesterday again when today has started.
     while (this.startOf(this.plus(day, 1)) <= moment) day = this.plus(day, 1);
     return day;
   }
