@@ -43,8 +43,11 @@ create table document_passages (
   starts_at integer not null check (starts_at >= 0),
   embedding vector(1536),
   embedding_model text,
-  -- A tsvector holds 1 MB at most, and a supplied embedding makes the whole document one passage.
-  lexemes tsvector generated always as (to_tsvector('english', left(content, 100000))) stored,
+  -- A supplied embedding makes the whole document one passage: a tsvector holds 1 MB at most, and the parser's time
+  -- grows with the square of a run without a space.
+  lexemes tsvector generated always as (
+    to_tsvector('english', regexp_replace(left(content, 100000), '(\S{200})', '\1 ', 'g'))
+  ) stored,
   primary key (user_id, id),
   -- serves: one document's passages in order, and how many there are
   constraint document_passages_ordinal unique (user_id, document_id, ordinal),

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import fc from 'fast-check';
 import {
   ImportDocuments,
   readNewDocument,
@@ -210,6 +211,73 @@ describe('Searching documents', () => {
     const found = ids((await search({ text: WORDS.join(' '), mode: 'text', k: 100 })).items);
     expect(found).toHaveLength(100);
     expect(found.filter((id) => !own.has(id))).toEqual([]);
+  });
+
+  it('whatever is typed is a question', async () => {
+    const typed = fc.oneof(
+      fc.string({ unit: 'grapheme', minLength: 1 }),
+      fc.string({
+        unit: fc.constantFrom(
+          "'",
+          '"',
+          '\\',
+          '&',
+          '|',
+          '!',
+          '<->',
+          '(',
+          ')',
+          ':',
+          '*',
+          ' ',
+          'moon',
+          'a-b',
+          'x@y.org',
+          '/p?q&r',
+        ),
+        minLength: 1,
+      }),
+    );
+    await fc.assert(
+      fc.asyncProperty(typed, async (text) => {
+        const { items, meta } = await search({ text: text.replaceAll('\0', '') || 'x', mode: 'text', k: 100 });
+        expect(items).toHaveLength(Math.min(100, meta.estimatedMatches));
+      }),
+      { numRuns: 200 },
+    );
+    expect((await search({ text: "moon' | !& \\", mode: 'text', k: 1 })).items).toHaveLength(1);
+  });
+
+  it('AI-8 any mebibyte can be one passage, however many words are in it', async () => {
+    const cara = await contexts.newLearner();
+    const fill = (word: (nr: number) => string, bytes = 2 ** 20) => {
+      let content = '';
+      let length = 0;
+      for (let nr = 0; ; nr++) {
+        const next = word(nr);
+        length += Buffer.byteLength(next);
+        if (length > bytes) return content;
+        content += next;
+      }
+    };
+    const letters = (nr: number) =>
+      [...nr.toString(26).padStart(4, '0')].map((digit) => String.fromCodePoint(0x1d400 + parseInt(digit, 26))).join('');
+    const contents = [
+      fill((nr) => `${nr.toString(36)} `),
+      fill((nr) => `${letters(nr)} `),
+      fill((nr) => `${letters(nr)}-${letters(nr + 7)} `),
+      fill((nr) => `www.a${nr}.org/b${nr}?c=d `),
+      fill((nr) => `${nr}-a${nr}-b${nr}_`),
+      'x'.repeat(2 ** 20),
+      'a_'.repeat(2 ** 19),
+    ];
+    await keep(
+      cara,
+      contents.map((content) => ({ ...newKnown(), content })),
+    );
+    const { items } = await search({ vector: vector(), k: 10 }, cara);
+    expect(items).toHaveLength(contents.length);
+    expect(Math.max(...items.map(({ passage }) => [...passage.text].length))).toBe(10_000);
   });
 
   it('SEC-2 a forged passage of a document of somebody else cannot be', async () => {

@@ -32,7 +32,7 @@ export function readVector(value: unknown, path: string): number[] {
 
 /** As PostgreSQL reads it: nine digits tell all numbers of 32 bits apart. */
 export function vectorText(vector: readonly number[]): string {
-  return `[${vector.map((element) => Number(Math.fround(element).toPrecision(9))).join(',')}]`;
+  return `[${vector.map((element) => (element === 0 ? '0' : Math.fround(element).toPrecision(9))).join(',')}]`;
 }
 
 /** Whether both are the same once PostgreSQL keeps them. */

@@ -64,6 +64,7 @@ export class EmbeddingJobs implements OnModuleInit, OnApplicationBootstrap, OnMo
   private readonly logger = new Logger(EmbeddingJobs.name);
   private readonly lanes = new Set<Promise<void>>();
   private timer?: NodeJS.Timeout;
+  private looking?: Promise<void>;
   private stopped = true;
 
   constructor(
@@ -87,13 +88,30 @@ export class EmbeddingJobs implements OnModuleInit, OnApplicationBootstrap, OnMo
   onApplicationBootstrap(): void {
     if (!this.background) return;
     this.stopped = false;
-    this.timer = setInterval(() => this.wake(), POLL_MS);
+    this.lookLater();
   }
 
   async onModuleDestroy(): Promise<void> {
     this.stopped = true;
-    clearInterval(this.timer);
-    await Promise.all(this.lanes);
+    clearTimeout(this.timer);
+    await Promise.all([this.looking, ...this.lanes]);
+  }
+
+  /** What another process has left, or what has waited for its next attempt. */
+  private lookLater(): void {
+    this.timer = setTimeout(() => {
+      this.looking = this.look().finally(() => this.stopped || this.lookLater());
+    }, POLL_MS);
+  }
+
+  private async look(): Promise<void> {
+    try {
+      const [count] = await this.database.read<{ waiting: number }>(SYSTEM, COUNT);
+      this.waiting.set(count!.waiting);
+      if (count!.waiting > 0) this.wake();
+    } catch (error) {
+      this.noteOutage(error);
+    }
   }
 
   /** Looks for work, in one lane more than now; a lane that finds some opens another. */
@@ -105,19 +123,20 @@ export class EmbeddingJobs implements OnModuleInit, OnApplicationBootstrap, OnMo
 
   private async workAll(): Promise<void> {
     try {
-      for (;;) {
-        const [count] = await this.database.read<{ waiting: number }>(SYSTEM, COUNT);
-        this.waiting.set(count!.waiting);
-        if (this.stopped || count!.waiting === 0) return;
+      while (!this.stopped) {
         const [job] = await this.database.write<Job>(SYSTEM, TAKE);
         if (!job) return;
         this.wake();
         await this.work(job);
       }
     } catch (error) {
-      // The database is away; readiness says so, and the documents wait.
-      this.logger.debug(`Embedding waits: ${error instanceof Error ? error.name : 'failure'}`);
+      this.noteOutage(error);
     }
+  }
+
+  /** The database is away; readiness says so, and the documents wait. */
+  private noteOutage(error: unknown): void {
+    this.logger.debug(`Embedding waits: ${error instanceof Error ? error.name : 'failure'}`);
   }
 
   private async work(job: Job): Promise<void> {
