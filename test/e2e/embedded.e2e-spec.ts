@@ -101,7 +101,7 @@ describe('embedded', () => {
     for (const [file, delay] of moments) {
       const startedAt = Date.now();
       const child = spawn(process.execPath, [main], {
-        env: { PATH: process.env['PATH'], STUDENTLY_DATA_DIR: folder, PORT: '0' },
+        env: { PATH: process.env['PATH'], STUDENTLY_DATA_DIR: folder, STUDENTLY_SAMPLE: 'off', PORT: '0' },
         stdio: 'ignore',
       });
       const gone = new Promise((resolve) => child.once('exit', resolve));

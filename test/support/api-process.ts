@@ -8,6 +8,9 @@ import { freePort } from './servers';
 
 const MAIN = join(__dirname, '../../dist/apps/api/src/main.js');
 
+/** The sample has a test of its own; everywhere else a database begins empty. */
+const DEFAULTS = { PATH: process.env['PATH'], STUDENTLY_SAMPLE: 'off' };
+
 /** The built API as a process of its own, as it is started by people and orchestrators. */
 export class ApiProcess {
   private constructor(
@@ -21,7 +24,7 @@ export class ApiProcess {
   /** Starts the API and waits until it says that it is ready. @throws with its output if it ends instead */
   static async start(settings: NodeJS.ProcessEnv): Promise<ApiProcess> {
     const port = settings['PORT'] ?? String(await freePort());
-    const environment = { PATH: process.env['PATH'], DRAIN_SECONDS: '0', ...settings, PORT: port };
+    const environment = { ...DEFAULTS, DRAIN_SECONDS: '0', ...settings, PORT: port };
     const child = spawn(process.execPath, [MAIN], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
     const output: string[] = [];
     const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
@@ -42,7 +45,7 @@ export class ApiProcess {
   /** Starts it and waits for its end: for starts that must fail. */
   static async run(settings: NodeJS.ProcessEnv): Promise<{ code: number | null; output: string }> {
     const child = spawn(process.execPath, [MAIN], {
-      env: { PATH: process.env['PATH'], PORT: '0', ...settings },
+      env: { ...DEFAULTS, PORT: '0', ...settings },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let output = '';
