@@ -25,8 +25,9 @@ answer<BareDue, number>(async ({ databaseUrl, userId, sql, dayEndsAt, limit, con
   app.get('/v1/study/due', async (_request, reply) => {
     const client = await pool.connect();
     try {
-      const values = [userId, new Date(), dayEndsAt, limit];
-      const answers = [client.query(begin), client.query<{ items: string }>(sql, values), client.query('commit')] as const;
+      // Named, so that PostgreSQL plans it once for each connection.
+      const statement = { name: 'due', text: sql, values: [userId, new Date(), dayEndsAt, limit] };
+      const answers = [client.query(begin), client.query<{ items: string }>(statement), client.query('commit')] as const;
       const [, { rows }, { command }] = await Promise.all(answers);
       if (command !== 'COMMIT') throw new Error('not committed');
       void reply.header('content-type', 'application/json; charset=utf-8');

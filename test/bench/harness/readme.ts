@@ -42,8 +42,8 @@ with \`LOG_ACCESS=false\`: the limits write no access log either.
   client, with the API's transaction (begin, whom it acts for, the statement of the read model, commit) as one pipeline, under
   row-level security, prepared, on 100 of the chats.
 - **due**: 8 connections ask for 50 of 1,000 items that are due. Limit: [a bare Fastify](../../test/bench/bare-due.ts) that sends
-  the API's own statement in the same pipelined transaction under the same role, and answers with the same bytes (checked); it
-  asks Redis for nothing: neither for a session nor for the learner's time zone. "With 1M items": the same learner in a database
+  the API's own statement, prepared, in the same pipelined transaction under the same role, and answers with the same bytes
+  (checked); it asks Redis for nothing: neither for a session nor for the learner's time zone. "With 1M items": the same learner in a database
   where 999 others have 1,000 items each, compared with a database where nobody else has any.
 - **review**: 8 connections review 2,000 cards of 4 learners in no order, each time with a new \`clientReviewId\`. Limit: \`pgbench\`
   as with append, with [these statements](../../test/bench/harness/review-scripts.ts).
