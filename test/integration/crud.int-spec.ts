@@ -36,9 +36,14 @@ import {
   ChangeStudyItem,
   DeleteProgress,
   DeleteStudyItem,
+  GetForecast,
   GetProgress,
   GetProgressSeries,
+  ImportStudyItems,
+  ListDue,
   ListProgress,
+  ListReviews,
+  ListStudyItems,
   RecordProgress,
   ReviewItem,
   UndoReview,
@@ -213,6 +218,41 @@ describe('DM-1 TU-2 create, read, update and delete', () => {
     expect(await costOf(list({ from: '2026-01-01' }))).toEqual({ ...read, statements: 6 });
     expect(await costOf(list({ from: '2026-01-01' }))).toEqual(read); // the preferences are cached by now
     expect(await costOf(() => contexts.queries.execute(new GetProgressSeries(user, {}, 'day')))).toEqual(read);
+  });
+
+  it('asks the same for an item with one review as for two hundred items, some with as many reviews', async () => {
+    const [few, many] = [await contexts.newLearner(), await contexts.newLearner()];
+    const reviews = (count: number) =>
+      Array.from({ length: count }, (_, nr) => ({ clientReviewId: `${nr}`, rating: 3, reviewedAt: new Date(2020, 0, nr) }));
+    const lines = (items: number, each: number) =>
+      Array.from({ length: items }, (_, nr) => ({
+        line: nr + 1,
+        bytes: 1,
+        value: { ...card, reviews: reviews(nr ? 1 : each) },
+      }));
+    const bulk = (owner: Learner, items: number, each: number) => () =>
+      contexts.commands.execute(new ImportStudyItems(owner, lines(items, each), 'batch'));
+    expect(await costOf(bulk(few, 1, 1))).toEqual(await costOf(bulk(many, 200, 200)));
+
+    const newestOf = async (owner: Learner) => {
+      const { items } = (await contexts.queries.execute(new ListStudyItems(owner, {}, page))).value;
+      return items.toSorted((a, b) => b.scheduling.reps - a.scheduling.reps)[0]!.id;
+    };
+    const [one, other] = [await newestOf(few), await newestOf(many)];
+    const review = (owner: Learner, id: string, reviewedAt: Date) => () =>
+      contexts.commands.execute(new ReviewItem(owner, id, { clientReviewId: `${+reviewedAt}`, rating: 1, reviewedAt }));
+    const steps: ((owner: Learner, id: string) => () => Promise<unknown>)[] = [
+      (owner, id) => review(owner, id, new Date()),
+      (owner, id) => review(owner, id, new Date('2019-01-01')), // which comes before all others
+      (owner, id) => () => contexts.commands.execute(new UndoReview(owner, id)),
+      (owner) => () => contexts.queries.execute(new ListStudyItems(owner, {}, page)),
+      (owner, id) => () => contexts.queries.execute(new ListReviews(owner, id, page)),
+      (owner) => () => contexts.queries.execute(new ListDue(owner, 200)),
+      (owner) => () => contexts.queries.execute(new GetForecast(owner, 366)),
+    ];
+    for (const step of steps) expect(await costOf(step(few, one))).toEqual(await costOf(step(many, other)));
+    expect((await costOf(() => contexts.queries.execute(new ListReviews(many, other, page)))).statements).toBe(3);
+    expect((await costOf(() => contexts.queries.execute(new ListDue(many, 200)))).statements).toBe(3);
   });
 
   it('ID-10 a second profile of a user is refused by the database, and told as PROFILE_EXISTS', async () => {
