@@ -35,6 +35,9 @@ const NAMES = Object.keys(PEOPLE) as Name[];
 
 const learner = (name: Name): Learner => ({ userId: knownId('sample learner', name), role: 'STUDENT' });
 
+/** What a newcomer's first search is about. */
+const ASKED_FOR = 'Validation and Serialization';
+
 /** How far the documents of the sample are. */
 export interface EmbeddingProgress {
   embedded: number;
@@ -78,8 +81,8 @@ export class Sample {
   /** Makes what need not be waited for, and follows the embedding of the documents to its end. */
   async finish(tell: (progress: EmbeddingProgress) => void, signal: AbortSignal): Promise<void> {
     if (!this.logins.isComplete) {
-      const guides = readMarkdown(join(packageFolder('fastify'), 'docs'), 'fastify');
-      await takeInChunks(guides, (chunk) => this.commands.execute(new ImportDocuments(learner('ada'), chunk, 'sample')));
+      await this.importGuides((title) => title === ASKED_FOR); // to be embedded first
+      await this.importGuides(() => true);
       await this.logins.complete();
     }
     for (let last = 0; !signal.aborted; await sleep(500)) {
@@ -90,6 +93,14 @@ export class Sample {
     }
   }
 
+  private async importGuides(wanted: (title: string | null) => boolean): Promise<void> {
+    const guides = readMarkdown(join(packageFolder('fastify'), 'docs'), 'fastify');
+    await takeInChunks(
+      only(guides, ({ title }) => wanted(title)),
+      (chunk) => this.commands.execute(new ImportDocuments(learner('ada'), chunk, 'sample guides')),
+    );
+  }
+
   private async makeLearners(now: Date): Promise<void> {
     for (const name of NAMES) {
       const { firstName, lastName, holds } = PEOPLE[name];
@@ -98,9 +109,9 @@ export class Sample {
       await this.commands.execute(new RegisterUser({}, { id, ...login, profile: { firstName, lastName } }));
       this.fresh.push({ ...login, holds });
     }
-    await this.importCards('ada', 'wordnet', reviewed(first(1000, withExamples(readWordnet(['adj']))), 25, now));
+    await this.importCards('ada', 'wordnet', reviewed(first(1000, only(readWordnet(['adj']), hasExamples)), 25, now));
     await this.importCards('bruno', 'countries', reviewed(readCountries(), 40, now));
-    await this.importCards('chiara', 'wordnet', reviewed(first(40, withExamples(readWordnet(['verb']))), 3, now));
+    await this.importCards('chiara', 'wordnet', reviewed(first(40, only(readWordnet(['verb']), hasExamples)), 3, now));
     await this.importCards('chiara', 'countries', first(20, readCountries()));
     for (const chat of sampleChats()) await this.commands.execute(new StartChat(learner('ada'), chat));
   }
@@ -123,9 +134,14 @@ async function* first<L>(count: number, lines: AsyncIterable<L>): AsyncGenerator
   }
 }
 
-async function* withExamples(cards: Cards): AsyncGenerator<BulkLine<ImportedStudyItem> | Rejection> {
-  for await (const card of cards) if (isRejection(card) || card.value.content['examples']) yield card;
+async function* only<T>(
+  lines: AsyncIterable<BulkLine<T> | Rejection>,
+  wanted: (value: T) => boolean,
+): AsyncGenerator<BulkLine<T> | Rejection> {
+  for await (const line of lines) if (isRejection(line) || wanted(line.value)) yield line;
 }
+
+const hasExamples = ({ content }: ImportedStudyItem) => content['examples'] !== undefined;
 
 async function* reviewed(cards: Cards, newADay: number, now: Date): AsyncGenerator<BulkLine<ImportedStudyItem> | Rejection> {
   let index = 0;

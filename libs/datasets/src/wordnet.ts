@@ -23,9 +23,13 @@ export async function* readWordnet(
   let line = 0;
   for (const part of parts) {
     const file = await open(join(folder, 'dict', `data.${part}`));
-    for await (const text of file.readLines()) {
-      if (text.startsWith('  ')) continue; // the licence
-      yield lineOf(++line, text.length, () => readStudyItem(cardOf(text, PARTS_OF_SPEECH[part])));
+    try {
+      for await (const text of file.readLines({ autoClose: false })) {
+        if (text.startsWith('  ')) continue; // the licence
+        yield lineOf(++line, text.length, () => readStudyItem(cardOf(text, PARTS_OF_SPEECH[part])));
+      }
+    } finally {
+      await file.close(); // also for those who have enough
     }
   }
 }
