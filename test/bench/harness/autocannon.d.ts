@@ -11,7 +11,6 @@ declare module 'autocannon' {
     connections: number;
     duration: number;
     idReplacement: boolean;
-    overallRate?: number;
     setupClient(client: Client): void;
   }): Instance;
 }

@@ -15,7 +15,7 @@ export interface Load {
   connections: number;
   seconds: number;
   requests: LoadRequest[];
-  /** Of all connections, a second; as fast as they can by default. */
+  /** Requests a second, sent when it is their time; without it each connection sends when it is answered. */
   rate?: number;
 }
 

@@ -51,7 +51,7 @@ with \`LOG_ACCESS=false\`: the limits write no access log either.
   rows from a file that PostgreSQL reads itself, in one transaction, as superuser, into the same table with all its indexes,
   constraints and triggers. CPU is of one whole request. Memory: \`VmRSS\` of the API process every 20 ms over one request of 200,000
   lines; it is flat if the second half's most is at most 1.1× the first half's. Others' reads: 200 a second, cached, of another
-  learner's chat with 50 messages, over 8 connections, alone and while at least 50,000 cards are imported from before the first to
+  learner's chat with 50 messages, each sent at its time whether or not earlier ones are answered, alone and while at least 50,000 cards are imported from before the first to
   after the last of them. WAL: how far \`pg_current_wal_lsn\` has moved, by all that PostgreSQL did meanwhile.
 - **search**: one connection asks 32 questions, each a vector near a passage of a learner with 10,000 passages among 100,000, of
   1536 dimensions in 100 clusters. Limit: [the best SQL found](../../test/bench/harness/passages.ts), alone, without row-level
