@@ -5,7 +5,25 @@ import { sql } from '../support/database';
 import type { Answer, HttpClient, TestLearner } from '../support/http';
 import { newEmail, newPassword, RunningApi } from './support';
 
-type Kind = 'text' | 'anyText' | 'email' | 'secret' | 'uuid' | 'object' | 'choice' | 'time' | 'flag' | 'messages' | 'score';
+type Kind =
+  | 'text'
+  | 'anyText'
+  | 'email'
+  | 'secret'
+  | 'uuid'
+  | 'object'
+  | 'choice'
+  | 'time'
+  | 'flag'
+  | 'messages'
+  | 'score'
+  | 'tags'
+  | 'rating'
+  | 'duration'
+  | 'title'
+  | 'content'
+  | 'vector'
+  | 'k';
 
 interface Route {
   method: string;
@@ -42,6 +60,25 @@ const WRONG: Record<Kind, unknown[]> = {
   choice: [null, 7, true, '', 'KING', 'student', [], {}, NUL],
   time: [null, 7, 1e308, '', 'yesterday', '2026-13-01T00:00:00Z', '2026-02-30T00:00:00Z', '2026-01-01', [], {}, NUL],
   score: [null, -0.001, 100.001, 1e308, '50', true, [], {}, NUL],
+  tags: [null, 7, 'x', {}, [7], [null], [[]], [''], [' '], ['x'.repeat(101)], [NUL], [LONE_SURROGATE], Array(51).fill('x')],
+  rating: [null, 0, 5, 2.5, -1, 1e308, '3', true, [], {}, NUL],
+  duration: [null, -1, 0.5, 86_400_001, 1e308, '5', true, [], {}],
+  title: [-7, true, [], { a: 1 }, '', ' ', 'x'.repeat(301), NUL, LONE_SURROGATE, HUGE_TEXT],
+  content: [null, 7, true, [], {}, '', NUL, LONE_SURROGATE, 'x'.repeat(2 ** 20 + 1)],
+  vector: [
+    null,
+    7,
+    'x',
+    true,
+    {},
+    [],
+    [1],
+    Array(1536).fill(0),
+    Array(1536).fill('1'),
+    Array(1536).fill(1e39),
+    Array(1537).fill(1),
+  ],
+  k: [null, 0, -1, 101, 1.5, 1e308, '5', true, [], {}],
   flag: [null, 0, 1, 'true', '', [], {}],
   messages: [
     7,
@@ -115,6 +152,125 @@ const BAD_TOKENS = [
   'Bearer \u00e9',
   `Bearer ${Buffer.alloc(64).toString('base64url')}`,
 ];
+
+function tableOfDocumentRoutes(document: string, chat: string): Route[] {
+  const [documents, path] = ['/v1/documents', `/v1/documents/${document}`];
+  const write = { versioned: true, idempotent: true } as const;
+  const vector = Array(1536).fill(1);
+  const body = { type: 'text', title: 'Grass', content: 'Grass is green.', metadata: { a: 1 }, embedding: vector };
+  const fields: Record<string, Kind> = {
+    ...{ type: 'choice', title: 'title', content: 'content', metadata: 'object', embedding: 'vector' },
+  };
+  return [
+    {
+      method: 'POST',
+      path: documents,
+      as: 'learner',
+      idempotent: true,
+      body: { id: randomUUID(), ...body },
+      fields: { id: 'uuid', ...fields },
+      required: ['type', 'content'],
+    },
+    // Its bodies are another story: documents.e2e-spec.ts.
+    { method: 'POST', path: `${documents}/bulk`, as: 'learner' },
+    {
+      method: 'POST',
+      path: `${documents}/search`,
+      as: 'learner',
+      body: { text: 'grass', k: 3, filter: { type: 'text', metadata: { a: 1 } }, mode: 'text' },
+      fields: { text: 'text', vector: 'vector', k: 'k', filter: 'object', 'filter.metadata': 'object', mode: 'choice' },
+      required: ['text'],
+    },
+    {
+      method: 'GET',
+      path: documents,
+      as: 'learner',
+      queries: [...PAGE_QUERIES, ...['', '%00', 'a%00b', 'x'.repeat(33)].map((type) => `type=${type}`)],
+    },
+    { method: 'GET', path, as: 'learner' },
+    { method: 'PATCH', path, as: 'learner', ...write, body, fields },
+    { method: 'DELETE', path, as: 'learner', ...write },
+    {
+      method: 'PUT',
+      path: `/v1/chats/${chat}/context-vector`,
+      as: 'learner',
+      ...write,
+      body: { vector, model: 'm' },
+      fields: { vector: 'vector', model: 'text' },
+      required: ['vector', 'model'],
+    },
+  ];
+}
+
+function tableOfStudyRoutes(item: string): Route[] {
+  const [items, path] = ['/v1/study/items', `/v1/study/items/${item}`];
+  const write = { versioned: true, idempotent: true } as const;
+  const card = { type: 'flashcard', content: { front: 'a', back: 'b' }, tags: ['x'] };
+  const fields: Record<string, Kind> = {
+    ...{ type: 'choice', content: 'object', tags: 'tags' },
+    ...{ 'content.front': 'text', 'content.back': 'text' },
+  };
+  const days = ['', 'x', '1e9', '2026-02-30', '2026-01-01T00:00:00Z', '%00', 'NaN'];
+  return [
+    {
+      method: 'POST',
+      path: items,
+      as: 'learner',
+      idempotent: true,
+      body: { id: randomUUID(), ...card },
+      fields: { id: 'uuid', ...fields },
+      required: ['type', 'content', 'content.front', 'content.back'],
+    },
+    // Its bodies are another story: study.e2e-spec.ts.
+    { method: 'POST', path: `${items}/bulk`, as: 'learner' },
+    {
+      method: 'GET',
+      path: items,
+      as: 'learner',
+      queries: [
+        ...PAGE_QUERIES,
+        ...['', 'KING', '%00', 'a b', 'x'.repeat(33)].map((type) => `type=${type}`),
+        ...['', '%00', 'a%00b', 'x'.repeat(101)].map((tag) => `tag=${tag}`),
+      ],
+    },
+    { method: 'GET', path, as: 'learner' },
+    { method: 'PATCH', path, as: 'learner', ...write, body: card, fields },
+    {
+      method: 'POST',
+      path: `${path}/reviews`,
+      as: 'learner',
+      idempotent: true,
+      body: { clientReviewId: randomUUID(), rating: 3, reviewedAt: '2026-01-01T00:00:00Z', durationMs: 5 },
+      fields: { clientReviewId: 'text', rating: 'rating', reviewedAt: 'time', durationMs: 'duration' },
+      required: ['clientReviewId', 'rating'],
+    },
+    { method: 'GET', path: `${path}/reviews`, as: 'learner', queries: PAGE_QUERIES },
+    { method: 'POST', path: `${path}/reviews/undo`, as: 'learner', idempotent: true },
+    { method: 'DELETE', path, as: 'learner', ...write },
+    {
+      method: 'GET',
+      path: '/v1/study/due',
+      as: 'learner',
+      queries: PAGE_QUERIES.filter((query) => query.startsWith('limit')),
+    },
+    {
+      method: 'GET',
+      path: '/v1/study/stats',
+      as: 'learner',
+      queries: [
+        ...days.flatMap((day) => [`from=${day}`, `to=${day}`]),
+        'from=2026-01-02&to=2026-01-01',
+        'from=0000-01-01&to=9999-12-31',
+      ],
+    },
+    {
+      method: 'GET',
+      path: '/v1/study/forecast',
+      as: 'learner',
+      queries: ['', '0', '-1', '367', '1.5', 'x', '1e9', 'NaN', '%00'].map((ahead) => `days=${ahead}`),
+    },
+  ];
+}
 
 function tableOfRoutes(learner: TestLearner, chat: string, message: string, progress: string): Route[] {
   const { id: user, email, password } = learner;
@@ -315,6 +471,13 @@ describe.each(waysToRun)('bad input, $name', (way) => {
     await ada.http.put(`/v1/users/${ada.id}/profile`, { firstName: 'Ada', lastName: 'Lovelace' });
     const chat = await ada.http.post('/v1/chats', { title: 'A chat', messages: [{ role: 'user', content: 'Hello' }] });
     const progress = await ada.http.post('/v1/progress', { category: 'algebra', score: 62.5 });
+    const item = await ada.http.post('/v1/study/items', { type: 'flashcard', content: { front: 'a', back: 'b' } });
+    await ada.http.post(`/v1/study/items/${item.body.id}/reviews`, { clientReviewId: 'x', rating: 3 });
+    const document = await ada.http.post('/v1/documents', {
+      type: 'text',
+      content: 'Grass is green.',
+      embedding: Array(1536).fill(1),
+    });
     const admin = await run.admin();
     await admin.put(`/v1/users/${ada.id}/subscription`, {
       plan: 'gold',
@@ -323,7 +486,11 @@ describe.each(waysToRun)('bad input, $name', (way) => {
       currentPeriodEnd: '2026-02-01T00:00:00Z',
     });
     clients = { nobody: run.http, learner: ada.http, admin };
-    routes = tableOfRoutes(ada, chat.body.id, chat.body.messages[0].id, progress.body.id);
+    routes = [
+      ...tableOfRoutes(ada, chat.body.id, chat.body.messages[0].id, progress.body.id),
+      ...tableOfStudyRoutes(item.body.id),
+      ...tableOfDocumentRoutes(document.body.id, chat.body.id),
+    ];
   });
 
   /** Everything that a request could have written. */
@@ -336,6 +503,10 @@ describe.each(waysToRun)('bad input, $name', (way) => {
       'sessions',
       'chats',
       'chat_messages',
+      'documents',
+      'document_passages',
+      'study_items',
+      'study_reviews',
       'progress',
       'audit_events',
       'idempotency_keys',

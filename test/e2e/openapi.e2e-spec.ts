@@ -31,6 +31,12 @@ const ROUTES = [
   'DELETE /v1/chats/{chatId}',
   'GET /v1/chats/{chatId}/export',
   'POST /v1/chats/{chatId}/messages',
+  'PUT /v1/chats/{chatId}/context-vector',
+  'POST /v1/documents',
+  'GET /v1/documents',
+  'POST /v1/documents/bulk',
+  'POST /v1/documents/search',
+  ...['GET', 'PATCH', 'DELETE'].map((method) => `${method} /v1/documents/{documentId}`),
   'POST /v1/progress',
   'GET /v1/progress',
   ...['GET', 'PATCH', 'DELETE'].map((method) => `${method} /v1/progress/{progressId}`),
@@ -115,6 +121,9 @@ describe('the OpenAPI document', () => {
     const at = `/v1/chats/${chat.body.id}`;
     const progress = await ada.http.post('/v1/progress', { category: 'a', score: 1e-7, metadata: { a: [1] } });
     const entry = `/v1/progress/${progress.body.id}`;
+    const vector = Array<number>(1536).fill(1);
+    const kept = await ada.http.post('/v1/documents', { type: 'text', content: 'Ready.', embedding: vector });
+    const documentPath = `/v1/documents/${kept.body.id}`;
     const answers: [route: string, answer: Answer, status: number][] = [
       ['POST /v1/users', await run.http.post('/v1/users', { email: newEmail(), password: newPassword(), profile }), 201],
       ['POST /v1/users', await run.http.post('/v1/users', { email: newEmail(), password: 'short' }), 422],
@@ -150,6 +159,15 @@ describe('the OpenAPI document', () => {
       ],
       ['GET /v1/chats/{chatId}', await ada.http.get(`${at}?limit=1`), 200],
       ['GET /v1/chats/{chatId}/export', await ada.http.get(`${at}/export`), 200],
+      ['POST /v1/documents', kept, 201],
+      ['POST /v1/documents', await ada.http.post('/v1/documents', { type: 'text', content: 'Pending.' }), 202],
+      ['GET /v1/documents/{documentId}', await ada.http.get(documentPath), 200],
+      ['GET /v1/documents', await ada.http.get('/v1/documents'), 200],
+      ['POST /v1/documents/search', await ada.http.post('/v1/documents/search', { vector }), 200],
+      ['POST /v1/documents/search', await ada.http.post('/v1/documents/search', { text: 'x', filter: { a: 1 } }), 422],
+      ['PATCH /v1/documents/{documentId}', await ada.http.patch(documentPath, { title: 'Renamed' }), 200],
+      ['DELETE /v1/documents/{documentId}', await ada.http.delete(documentPath), 204],
+      ['PUT /v1/chats/{chatId}/context-vector', await ada.http.put(`${at}/context-vector`, { vector, model: 'm' }), 204],
       ['GET /v1/chats', await ada.http.get('/v1/chats'), 200],
       ['GET /v1/chats', await ada.http.get('/v1/chats?limit=0'), 422],
       ['POST /v1/progress', progress, 201],
