@@ -33,7 +33,9 @@ describe('WordNet', () => {
   }, 60_000);
 
   it('tells definition, examples and synonyms apart', async () => {
-    const { value } = (await readWordnet(['adj']).next()).value as BulkLine<unknown>;
+    const cards = readWordnet(['adj']);
+    const { value } = (await cards.next()).value as BulkLine<unknown>;
+    await cards.return(undefined);
     expect(value).toEqual({
       type: 'flashcard',
       content: {

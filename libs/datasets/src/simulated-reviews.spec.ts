@@ -1,4 +1,4 @@
-import { createEmptyCard, fsrs, generatorParameters, type Card, type Grade } from 'ts-fsrs';
+import { createEmptyCard, fsrs, generatorParameters, type Card } from 'ts-fsrs';
 import { simulateReviews } from './simulated-reviews';
 
 const NOW = new Date('2026-03-01T18:00:00Z');
@@ -29,7 +29,7 @@ describe('simulated reviews', () => {
     const scheduler = fsrs(generatorParameters({ enable_fuzz: false }));
     const due = reviewed.filter((reviews) => {
       const card = reviews.reduce<Card>(
-        (state, { rating, reviewedAt }) => scheduler.next(state, reviewedAt, rating as Grade).card,
+        (state, { rating, reviewedAt }) => scheduler.next(state, reviewedAt, rating).card,
         createEmptyCard(NOW),
       );
       return card.due <= NOW;
