@@ -64,10 +64,12 @@ describe('Passages', () => {
     expect(cutPassages(sentence(100)).map(({ content }) => wordsIn(content))).toEqual([expect.any(Number), expect.any(Number)]);
   });
 
-  it('begin anew with each heading, however short the last one is', () => {
-    expect(contents('# One\nA few words.\n\n## Two\nSome more.\n#3 is no heading')).toEqual([
-      '# One\nA few words.',
-      '## Two\nSome more.\n#3 is no heading',
+  it('begin anew with a heading, which never stands alone', () => {
+    const text = sentence(20);
+    const first = `# One\n\n## Under it\n\n${text}`;
+    expect(contents(`${first}\n\n## Two\nA few words.\n\n### Three\nSome more.\n#4 is no heading`)).toEqual([
+      first,
+      '## Two\nA few words.\n\n### Three\nSome more.\n#4 is no heading',
     ]);
   });
 

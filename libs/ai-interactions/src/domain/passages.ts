@@ -9,7 +9,7 @@ export interface Passage {
 const MAX_WORDS = 60;
 /** Code and addresses have more tokens to a word. */
 const MAX_LENGTH = 500;
-/** A passage is not ended early while it has fewer words than that, unless a heading comes. */
+/** A passage is not ended early while it has fewer words than that: a heading alone says nothing. */
 const MIN_WORDS = 20;
 
 /** Longer runs without a space (addresses, data, scripts that write none) count as several words. */
@@ -24,8 +24,8 @@ interface Word {
 }
 
 /**
- * Cuts a text into passages of at most 60 words, where it can at the end of a paragraph or a sentence, and always before
- * a Markdown heading. Every word is in exactly one passage, in order; only white space is between them.
+ * Cuts a text into passages of at most 60 words, where it can before a Markdown heading, at the end of a paragraph or of
+ * a sentence. A heading stays with what it is a heading of. Every word is in exactly one passage, in order; only white space is between them.
  */
 export function cutPassages(text: string): Passage[] {
   const words = wordsOf(text);
@@ -49,7 +49,7 @@ function wordsOf(text: string): Word[] {
 
 function endOf(word: string, gap: string, next: string | undefined): Word['end'] {
   const isLineEnd = gap.includes('\n');
-  if (next === undefined || (isLineEnd && /^#{1,6}$/.test(next))) return 'section';
+  if (isLineEnd && next !== undefined && /^#{1,6}$/.test(next)) return 'section';
   if (/\n\s*\n/.test(gap)) return 'paragraph';
   if (gap !== '' && ENDS_SENTENCE.test(word)) return 'sentence';
   return isLineEnd ? 'line' : 'nowhere';
@@ -59,11 +59,13 @@ function endOf(word: string, gap: string, next: string | undefined): Word['end']
 function lastOf(words: readonly Word[], first: number): number {
   const best: Partial<Record<Word['end'], number>> = {};
   let at = first;
-  for (; fits(words, first, at); at++) {
+  for (; at < words.length && fits(words, first, at); at++) {
     const { end } = words[at]!;
+    if (at - first + 1 < MIN_WORDS) continue;
     if (end === 'section') return at;
-    if (at - first + 1 >= MIN_WORDS) best[end] = at;
+    best[end] = at;
   }
+  if (at === words.length) return at - 1;
   return best.paragraph ?? best.sentence ?? best.line ?? Math.max(first, at - 1);
 }
 
