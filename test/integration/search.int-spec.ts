@@ -152,7 +152,7 @@ describe('Searching documents', () => {
       expect(byVector.items[0]).toMatchObject({ document: { id: supplied.id }, score: expect.closeTo(1, 5) });
     });
 
-    it('meaning and words together are their reciprocal ranks, summed', async () => {
+    it('meaning and words together are their reciprocal ranks, summed, words counting twice', async () => {
       const meaning = vector();
       jest.spyOn(contexts.app.get(LocalEmbeddings), 'embedQuestion').mockResolvedValue(meaning);
       const text = 'moon and music';
@@ -160,10 +160,13 @@ describe('Searching documents', () => {
         (['hybrid', 'vector', 'text'] as const).map((mode) => search({ text, mode, k: 100 }, ben)),
       );
       const sums = new Map<string, number>();
-      for (const { items } of [near!, words!]) {
+      for (const [weight, { items }] of [
+        [1, near!],
+        [2, words!],
+      ] as const) {
         for (const { passage, score } of items) {
           const rank = items.filter((item) => item.score > score).length + 1;
-          sums.set(passage.id, (sums.get(passage.id) ?? 0) + 1 / (60 + rank));
+          sums.set(passage.id, (sums.get(passage.id) ?? 0) + weight / (60 + rank));
         }
       }
       expect(words!.items.length).toBeGreaterThan(5);

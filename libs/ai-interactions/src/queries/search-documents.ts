@@ -28,7 +28,7 @@ export interface FoundPassage {
   document: { id: string; type: string; title: string | null; metadata: Record<string, unknown> };
   /** `text` ends after 10,000 characters, which only a passage with a supplied embedding has. */
   passage: { id: string; ordinal: number; text: string; startsAt: number };
-  /** vector: cosine similarity; text: ts_rank; hybrid: the sum of reciprocal ranks. Of one search, higher is better. */
+  /** vector: cosine similarity; text: ts_rank_cd; hybrid: the sum of reciprocal ranks. Of one search, higher is better. */
   score: number;
 }
 
@@ -52,14 +52,15 @@ const ANY_WORD = `replace(plainto_tsquery('english', $3)::text, ' & ', ' | ')::t
 
 /**
  * Ranks every passage that matches, by its meaning ($2, exact) and by its words ($3), and fuses the two ranks:
- * the score is the sum of 1 / (60 + rank) (Cormack, Clarke and Büttcher, Reciprocal Rank Fusion, SIGIR 2009).
+ * the score is the sum of weight / (60 + rank) (Cormack, Clarke and Büttcher, Reciprocal Rank Fusion, SIGIR 2009).
+ * Words count twice: on real questions they alone find more than the local model alone (docs/adr/0012).
  * With one of them alone the score is its own. $4 is the model that the vector can be compared with; null: any.
  */
 const SQL = `
   with candidates as materialized (
     select p.id, p.document_id, p.ordinal,
       case when $4::text is null or p.embedding_model = $4 then 1 - (p.embedding <=> $2::vector) end as similarity,
-      case when p.lexemes @@ query.words then ts_rank(p.lexemes, query.words, 1) end as word_rank
+      case when p.lexemes @@ query.words then ts_rank_cd(p.lexemes, query.words, 1) end as word_rank
     from document_passages p
     join documents d on d.user_id = p.user_id and d.id = p.document_id
     cross join (select ${ANY_WORD} as words) query
@@ -69,7 +70,7 @@ const SQL = `
   ), matches as (
     select *,
       case when similarity is not null then 1.0 / (60 + rank() over (order by similarity desc nulls last)) end as by_meaning,
-      case when word_rank is not null then 1.0 / (60 + rank() over (order by word_rank desc nulls last)) end as by_words
+      case when word_rank is not null then 2.0 / (60 + rank() over (order by word_rank desc nulls last)) end as by_words
     from candidates where similarity is not null or word_rank is not null
   ), best as (
     select *, count(*) over () as matched,
