@@ -28,7 +28,7 @@ export interface FoundPassage {
   document: { id: string; type: string; title: string | null; metadata: Record<string, unknown> };
   /** `text` ends after 10,000 characters, which only a passage with a supplied embedding has. */
   passage: { id: string; ordinal: number; text: string; startsAt: number };
-  /** vector: cosine similarity; text: ts_rank_cd; hybrid: the sum of reciprocal ranks. Of one search, higher is better. */
+  /** vector: cosine similarity; text: ts_rank + ts_rank_cd; hybrid: the sum of reciprocal ranks. Of one search, higher is better. */
   score: number;
 }
 
@@ -47,8 +47,10 @@ export class SearchDocuments extends Query<View<SearchResult>> {
   }
 }
 
-/** Any word of the query counts, in its stem. A lexeme holds no space, so nothing but the operator is replaced. */
-const ANY_WORD = `replace(plainto_tsquery('english', $3)::text, ' & ', ' | ')::tsquery`;
+/** Any word of the query counts, in its stem; all of them count more, the nearer to each other (cover density). */
+const ALL_WORDS = `plainto_tsquery('english', $3)`;
+/** A lexeme holds no space, so nothing but the operator is replaced. */
+const ANY_WORD = `replace(${ALL_WORDS}::text, ' & ', ' | ')::tsquery`;
 
 /**
  * Ranks every passage that matches, by its meaning ($2, exact) and by its words ($3), and fuses the two ranks:
@@ -60,10 +62,11 @@ const SQL = `
   with candidates as materialized (
     select p.id, p.document_id, p.ordinal,
       case when $4::text is null or p.embedding_model = $4 then 1 - (p.embedding <=> $2::vector) end as similarity,
-      case when p.lexemes @@ query.words then ts_rank_cd(p.lexemes, query.words, 1) end as word_rank
+      case when p.lexemes @@ query.any_word
+        then ts_rank(p.lexemes, query.any_word, 1) + ts_rank_cd(p.lexemes, query.all_words, 1) end as word_rank
     from document_passages p
     join documents d on d.user_id = p.user_id and d.id = p.document_id
-    cross join (select ${ANY_WORD} as words) query
+    cross join (select ${ANY_WORD} as any_word, ${ALL_WORDS} as all_words) query
     where p.user_id = $1
       and ($5::text is null or d.type = $5)
       and ($6::jsonb is null or d.metadata @> $6)
