@@ -473,11 +473,13 @@ describe('Reads of studying', () => {
           from generate_series(1, 100000) n`);
       await rows(`
         insert into study_reviews (user_id, id, item_id, seq, client_review_id, rating, reviewed_at, answer)
-          select user_id, md5('review' || id || nr)::uuid, id, nr, nr, 3, timestamptz '2026-01-01' + nr * interval '7 days', '{}'
-          from study_items, generate_series(1, 3) nr where last_reviewed is not null`);
+          select user_id, md5('review' || i.id || nr)::uuid, i.id, nr, nr, 3, timestamptz '2026-01-01' + nr * interval '7 days', '{}'
+          from study_items i join users u on u.id = i.user_id, generate_series(1, 3) nr
+          where last_reviewed is not null and email like 'learner-%'`);
       await rows('vacuum (analyze) study_items, study_reviews, users');
       const [known] = await rows<{ userId: string; itemId: string }>(
-        'select user_id as "userId", id as "itemId" from study_items where last_reviewed is not null limit 1',
+        `select user_id as "userId", id as "itemId" from study_items
+         where last_reviewed is not null and user_id = md5('learner1')::uuid limit 1`,
       );
       learner = { userId: known!.userId, role: 'STUDENT' };
       itemId = known!.itemId;

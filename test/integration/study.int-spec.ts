@@ -14,7 +14,6 @@ import {
   type ImportedStudyItem,
   type NewReview,
   type NewStudyItem,
-  type ReviewView,
 } from '@studently/study';
 import { maturityOf, replay } from '../../libs/study/src/domain/schedule';
 import { TestContexts } from '../support/contexts';
@@ -366,6 +365,13 @@ describe('Study', () => {
       const taken = await Promise.all([ada, ada, ada, ada, ben].map((owner) => take(chunk, 'same', owner)));
       expect(taken).toEqual(Array(5).fill({ accepted: 50, rejected: [] }));
       expect(await count()).toEqual({ items: 50, reviews: 50 });
+    });
+
+    it('that several send at the same moment in any order comes in once, and nobody waits for long', async () => {
+      const chunk = lines(...Array.from({ length: 300 }, (_, nr) => ({ ...flashcard(`${nr}`), id: randomUUID() })));
+      const taken = await Promise.all([chunk, chunk.toReversed(), chunk, chunk.toReversed()].map((each) => take(each)));
+      expect(taken).toEqual(Array(4).fill({ accepted: 300, rejected: [] }));
+      expect((await count()).items).toBe(300);
     });
 
     it('keeps the first of those that have the same id in one chunk, with its reviews alone', async () => {

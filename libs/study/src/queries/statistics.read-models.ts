@@ -57,17 +57,19 @@ const minutes = 'round(coalesce(sum(duration_ms), 0)::numeric / 60000, 2)::float
 /** What a learner did on some days, from the review log alone, and what the items have become. */
 export const periodModel: ReadModel<Period, PeriodStats> = {
   sql: asDigestedView(`
-    with counted as materialized (
-      select r.rating, r.duration_ms, width_bucket(r.reviewed_at, $2::timestamptz[]) as day, r.reviewed_at - before.reviewed_at as gap
+    with within as (
+      select r.item_id, r.rating, r.duration_ms, r.reviewed_at, width_bucket(r.reviewed_at, $2::timestamptz[]) as day,
+        lag(r.reviewed_at) over (partition by r.item_id order by r.reviewed_at, r.seq) as before
       from study_reviews r
-      left join lateral (
-        select p.reviewed_at from study_reviews p
-        where p.user_id = $1 and p.item_id = r.item_id and p.undone_at is null
-          and (p.reviewed_at, p.seq) < (r.reviewed_at, r.seq)
-        order by p.reviewed_at desc, p.seq desc limit 1
-      ) before on true
       where r.user_id = $1 and r.undone_at is null
         and r.reviewed_at >= ($2::timestamptz[])[1] and r.reviewed_at < ($2::timestamptz[])[cardinality($2::timestamptz[])]
+    ), counted as materialized (
+      -- Only the first review of an item in the period has the one before it outside.
+      select rating, duration_ms, day, reviewed_at - coalesce(before, (
+          select max(p.reviewed_at) from study_reviews p
+          where p.user_id = $1 and p.item_id = within.item_id and p.undone_at is null and p.reviewed_at < ($2::timestamptz[])[1]
+        )) as gap
+      from within
     ), daily as (
       select day, count(*) as reviews, ${minutes} as minutes from counted group by day
     )
