@@ -19,6 +19,7 @@ import {
 } from '@studently/study';
 import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
+import { withClient } from '../support/servers';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -493,25 +494,35 @@ describe('Reads of studying', () => {
     }
     const nodes = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodes)];
 
-    /** The plans of what a query asks of PostgreSQL about studies, as the application's role. */
-    async function plansOf(work: () => Promise<unknown>): Promise<Plan[]> {
+    const asText = (value: unknown): string => {
+      if (Array.isArray(value)) return `{${value.map(asText).join(',')}}`;
+      return value instanceof Date ? value.toISOString() : String(value);
+    };
+
+    /** The plans of what a query asks of PostgreSQL about studies, as the application's role: for its values, and for any. */
+    async function plansOf(work: () => Promise<unknown>): Promise<Record<'custom' | 'generic', Plan[]>> {
       const query = jest.spyOn(Client.prototype, 'query');
       await work();
-      const asked = query.mock.calls.filter(([text]) => typeof text === 'string' && /from study_/.test(text));
+      const asked = (query.mock.calls as unknown[][])
+        .map(([text, values]) => (typeof text === 'string' ? { text, values } : text) as { text: string; values: unknown[] })
+        .filter(({ text }) => /from study_/.test(text));
       query.mockRestore();
-      const plans: Plan[] = [];
-      for (const [text, values] of asked as unknown as [string, unknown[]][]) {
-        const [row] = await sql<{ 'QUERY PLAN': { Plan: Plan }[] }>(
-          contexts.database.url,
-          `explain (format json) ${text}`,
-          values,
-          {
-            role: 'studently_app',
-            userId: learner.userId,
-          },
-        );
-        plans.push(...nodes(row!['QUERY PLAN'][0]!.Plan));
-      }
+      const plans: Record<'custom' | 'generic', Plan[]> = { custom: [], generic: [] };
+      await withClient(contexts.database.url, async (client) => {
+        await client.query(`begin; set local role studently_app; set local app.user_id = '${learner.userId}'`);
+        for (const { text, values } of asked) {
+          const literals = values.map((value) => (value === null ? 'null' : client.escapeLiteral(asText(value))));
+          await client.query(`prepare asked as ${text}`);
+          for (const mode of ['custom', 'generic'] as const) {
+            await client.query(`set local plan_cache_mode = force_${mode}_plan`);
+            const { rows: answer } = await client.query<{ 'QUERY PLAN': { Plan: Plan }[] }>(
+              `explain (format json) execute asked (${literals.join(', ')})`,
+            );
+            plans[mode].push(...nodes(answer[0]!['QUERY PLAN'][0]!.Plan));
+          }
+          await client.query('deallocate asked');
+        }
+      });
       return plans;
     }
 
@@ -535,16 +546,17 @@ describe('Reads of studying', () => {
       ],
       ['the forecast', () => ask(new GetForecast(learner, 30, undefined, NOW)), []],
     ])('TU-4 %s is found by indexes alone', async (_, work, indexes) => {
-      const plans = await plansOf(work);
-      expect(plans.length).toBeGreaterThan(1);
-      const scanned = plans.filter((node) => node['Node Type'] === 'Seq Scan').map((node) => node['Relation Name']);
-      expect(scanned).toEqual([]);
-      const used = new Set(plans.map((node) => node['Index Name']).filter((name) => name !== undefined));
-      for (const index of indexes) expect([...used]).toContain(index);
+      for (const plans of Object.values(await plansOf(work))) {
+        expect(plans.length).toBeGreaterThan(1);
+        const scanned = plans.filter((node) => node['Node Type'] === 'Seq Scan').map((node) => node['Relation Name']);
+        expect(scanned).toEqual([]);
+        const used = new Set(plans.map((node) => node['Index Name']).filter((name) => name !== undefined));
+        for (const index of indexes) expect([...used]).toContain(index);
+      }
     });
 
     it('TU-4 what is due is looked up in the table only for what is shown', async () => {
-      const plans = await plansOf(() => ask(new ListDue(learner, 50, undefined, NOW)));
+      const { custom: plans } = await plansOf(() => ask(new ListDue(learner, 50, undefined, NOW)));
       const due = plans.filter((node) => /^study_items_(due|new)$/.test(node['Index Name'] ?? ''));
       expect(due.map((node) => node['Node Type'])).toEqual(['Index Only Scan', 'Index Only Scan']);
     });
@@ -553,7 +565,7 @@ describe('Reads of studying', () => {
       await rows('alter index study_items_due rename to hidden');
       await rows(`update pg_index set indisvalid = false where indexrelid = 'hidden'::regclass`);
       try {
-        const plans = await plansOf(() => ask(new ListDue(learner, 50, undefined, NOW)));
+        const { custom: plans } = await plansOf(() => ask(new ListDue(learner, 50, undefined, NOW)));
         expect(plans.map((node) => node['Index Name'])).not.toContain('study_items_due');
       } finally {
         await rows(`update pg_index set indisvalid = true where indexrelid = 'hidden'::regclass`);
