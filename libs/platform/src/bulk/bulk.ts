@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { DomainError } from '../errors/domain-error';
 import { Written, View } from '../view';
 
@@ -30,12 +31,16 @@ export interface BulkResult extends LinesTaken {
 /** So many lines are one command, one transaction. */
 const CHUNK_LINES = 1000;
 const CHUNK_BYTES = 4 * 1024 * 1024;
+/** While PostgreSQL writes one, the next is made ready. Of one batch they wait for each other. */
+const CHUNKS_UNDER_WAY = 3;
+/** So many lines are read without letting others have their turn: about a millisecond. */
+const LINES_AT_A_TIME = 100;
 const LISTED_REJECTIONS = 1000;
 
 export const isRejection = (line: object): line is Rejection => 'code' in line;
 
 /**
- * Takes the lines in chunks, each by one command, while the next one is being read: memory stays flat however
+ * Takes the lines in chunks, each by one command, while the next ones are being read: memory stays flat however
  * many come. A bad line never sinks the good ones: a chunk that is refused as a whole is halved until the
  * lines that are to blame stand alone.
  * @param take the command for one chunk
@@ -71,34 +76,37 @@ export async function takeInChunks<T>(
     }
   };
 
-  let underWay: Promise<void> = Promise.resolve();
-  const start = async (chunk: BulkLine<T>[], upTo: number): Promise<void> => {
-    await underWay;
-    underWay = takeAll(chunk).then(() => {
-      done = upTo;
-      progress(done);
+  const underWay = new Set<Promise<void>>();
+  const start = (chunk: BulkLine<T>[], upTo: number): void => {
+    const work = takeAll(chunk).then(() => {
+      underWay.delete(work);
+      progress((done = Math.max(done, upTo)));
     });
-    underWay.catch(() => undefined); // whoever waits for it next is told
+    work.catch(() => undefined); // whoever waits for it next is told
+    underWay.add(work);
   };
 
   let chunk: BulkLine<T>[] = [];
   let bytes = 0;
   let last = 0;
   for await (const line of lines) {
-    last = line.line;
-    if (isRejection(line)) {
-      reject([line]);
-      continue;
+    if (chunk.length >= CHUNK_LINES || bytes >= CHUNK_BYTES) {
+      if (underWay.size >= CHUNKS_UNDER_WAY) await Promise.race(underWay);
+      start(chunk, last);
+      chunk = [];
+      bytes = 0;
     }
-    chunk.push(line);
-    bytes += line.bytes;
-    if (chunk.length < CHUNK_LINES && bytes < CHUNK_BYTES) continue;
-    await start(chunk, last);
-    chunk = [];
-    bytes = 0;
+    if (chunk.length % LINES_AT_A_TIME === 0) await setImmediate(); // others have their turn
+    last = line.line;
+    if (isRejection(line)) reject([line]);
+    else {
+      chunk.push(line);
+      bytes += line.bytes;
+    }
   }
-  if (chunk.length > 0) await start(chunk, last);
-  await underWay;
+  // Whoever sees the last chunk sees all: it begins when the others have been committed.
+  await Promise.all(underWay);
+  if (chunk.length > 0) await takeAll(chunk);
   progress(last);
   result.rejected.sort((one, other) => one.line - other.line);
   const { json } = View.of(result);

@@ -1,13 +1,20 @@
-import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
+import { Inject, Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import { MikroORM } from '@mikro-orm/postgresql';
 import type { Pool, PoolClient, QueryResultRow } from 'pg';
 import { translateDatabaseError } from '../errors/database-errors';
 import { contextOf, type Actor } from '../security/actor';
+import { DATABASE_TARGET, type DatabaseTarget } from './connection';
 
 /** The read side's way to PostgreSQL: plain SQL in a read-only transaction that acts for somebody. */
 @Injectable()
 export class Database implements BeforeApplicationShutdown {
-  constructor(private readonly orm: MikroORM) {}
+  /** Of statements, by their text. There are as many as the code has: values are never part of the text. */
+  private readonly names = new Map<string, string>();
+
+  constructor(
+    private readonly orm: MikroORM,
+    @Inject(DATABASE_TARGET) private readonly target: DatabaseTarget,
+  ) {}
 
   /** Kysely ends only a pool that it has used itself: a process that has only read would wait until its connections are idle for long. */
   async beforeApplicationShutdown(): Promise<void> {
@@ -35,6 +42,14 @@ export class Database implements BeforeApplicationShutdown {
     return this.transaction(`begin; ${contextOf(actor)}`, sql, values);
   }
 
+  /** Each connection plans a statement once, where it is its own: PGlite's share one session. */
+  private nameOf(sql: string): string | undefined {
+    if (this.target.embedded) return undefined;
+    let name = this.names.get(sql);
+    if (name === undefined) this.names.set(sql, (name = `studently_${this.names.size}`));
+    return name;
+  }
+
   private async transaction<Row extends QueryResultRow>(
     begin: string,
     sql: string,
@@ -46,7 +61,7 @@ export class Database implements BeforeApplicationShutdown {
       client = await (await this.pool()).connect();
       const [began, answered, committed] = await Promise.allSettled([
         client.query(begin),
-        client.query<Row>(sql, [...values]),
+        client.query<Row>({ name: this.nameOf(sql), text: sql, values: [...values] }),
         client.query('commit'),
       ]);
       for (const result of [began, answered, committed]) {

@@ -1,4 +1,4 @@
-import { DateTime, IANAZone } from 'luxon';
+import { IANAZone } from 'luxon';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -26,7 +26,14 @@ export class StudyCalendar {
 
   /** As the learner's preferences `timeZone` and `dayStartsAt` say; what is unusable there counts as not said. */
   static of({ timeZone, dayStartsAt }: Record<string, unknown>): StudyCalendar {
-    return new StudyCalendar(readTimeZone(timeZone) ?? 'UTC', readTimeOfDay(dayStartsAt) ?? DEFAULT_DAY_START);
+    const key = JSON.stringify([timeZone, dayStartsAt]);
+    let calendar = known.get(key);
+    if (!calendar) {
+      calendar = new StudyCalendar(readTimeZone(timeZone) ?? 'UTC', readTimeOfDay(dayStartsAt) ?? DEFAULT_DAY_START);
+      if (known.size >= MOST_KNOWN) known.clear();
+      known.set(key, calendar);
+    }
+    return calendar;
   }
 
   dayOf(moment: Date): string {
@@ -64,7 +71,7 @@ export class StudyCalendar {
   }
 
   plus(day: string, days: number): string {
-    return DateTime.fromISO(day, { zone: 'utc' }).plus({ days }).toISODate()!;
+    return new Date(Date.parse(day) + days * DAY_MS).toISOString().slice(0, -'T00:00:00.000Z'.length);
   }
 
   /** The end of the gap: the first moment after `early` at which the clock shows `shown` or later, as it does at `late`. */
@@ -90,6 +97,10 @@ export class StudyCalendar {
     return this.zone.offset(moment) * MINUTE_MS;
   }
 }
+
+/** To look up a zone costs more than to answer from it, and learners share few of them. */
+const known = new Map<string, StudyCalendar>();
+const MOST_KNOWN = 1000;
 
 /** A zone has a name: what begins with a sign is only an offset, and knows no summer. */
 function readTimeZone(value: unknown): string | undefined {
