@@ -37,6 +37,13 @@ const ROUTES = [
   'POST /v1/documents/bulk',
   'POST /v1/documents/search',
   ...['GET', 'PATCH', 'DELETE'].map((method) => `${method} /v1/documents/{documentId}`),
+  'POST /v1/study/items',
+  'GET /v1/study/items',
+  'POST /v1/study/items/bulk',
+  ...['GET', 'PATCH', 'DELETE'].map((method) => `${method} /v1/study/items/{itemId}`),
+  ...['GET', 'POST'].map((method) => `${method} /v1/study/items/{itemId}/reviews`),
+  'POST /v1/study/items/{itemId}/reviews/undo',
+  ...['due', 'stats', 'forecast'].map((view) => `GET /v1/study/${view}`),
   'POST /v1/progress',
   'GET /v1/progress',
   ...['GET', 'PATCH', 'DELETE'].map((method) => `${method} /v1/progress/{progressId}`),
@@ -124,6 +131,11 @@ describe('the OpenAPI document', () => {
     const vector = Array<number>(1536).fill(1);
     const kept = await ada.http.post('/v1/documents', { type: 'text', content: 'Ready.', embedding: vector });
     const documentPath = `/v1/documents/${kept.body.id}`;
+    const card = { type: 'flashcard', content: { front: 'bonjour', back: 'good morning' }, tags: ['french'] };
+    const item = await ada.http.post('/v1/study/items', card);
+    const itemPath = `/v1/study/items/${item.body.id}`;
+    const ndjson = { headers: { 'content-type': 'application/x-ndjson' } };
+    const review = { clientReviewId: 'a', rating: 3, durationMs: 1200 };
     const answers: [route: string, answer: Answer, status: number][] = [
       ['POST /v1/users', await run.http.post('/v1/users', { email: newEmail(), password: newPassword(), profile }), 201],
       ['POST /v1/users', await run.http.post('/v1/users', { email: newEmail(), password: 'short' }), 422],
@@ -170,6 +182,24 @@ describe('the OpenAPI document', () => {
       ['PUT /v1/chats/{chatId}/context-vector', await ada.http.put(`${at}/context-vector`, { vector, model: 'm' }), 204],
       ['GET /v1/chats', await ada.http.get('/v1/chats'), 200],
       ['GET /v1/chats', await ada.http.get('/v1/chats?limit=0'), 422],
+      ['POST /v1/study/items', item, 201],
+      ['POST /v1/study/items', await ada.http.post('/v1/study/items', { ...card, content: {} }), 422],
+      [
+        'POST /v1/study/items/bulk',
+        await ada.http.post('/v1/study/items/bulk', `${JSON.stringify(card)}\nnot JSON`, ndjson),
+        200,
+      ],
+      ['GET /v1/study/items', await ada.http.get('/v1/study/items?type=flashcard'), 200],
+      ['GET /v1/study/due', await ada.http.get('/v1/study/due'), 200],
+      ['POST /v1/study/items/{itemId}/reviews', await ada.http.post(`${itemPath}/reviews`, review), 201],
+      ['GET /v1/study/items/{itemId}/reviews', await ada.http.get(`${itemPath}/reviews`), 200],
+      ['GET /v1/study/items/{itemId}', await ada.http.get(itemPath), 200],
+      ['GET /v1/study/stats', await ada.http.get('/v1/study/stats'), 200],
+      ['GET /v1/study/forecast', await ada.http.get('/v1/study/forecast?days=2'), 200],
+      ['POST /v1/study/items/{itemId}/reviews/undo', await ada.http.post(`${itemPath}/reviews/undo`, {}), 200],
+      ['POST /v1/study/items/{itemId}/reviews/undo', await ada.http.post(`${itemPath}/reviews/undo`, {}), 409],
+      ['PATCH /v1/study/items/{itemId}', await ada.http.patch(itemPath, { tags: [] }), 200],
+      ['DELETE /v1/study/items/{itemId}', await ada.http.delete(itemPath), 204],
       ['POST /v1/progress', progress, 201],
       ['POST /v1/progress', await ada.http.post('/v1/progress', { category: 'a', score: 101 }), 422],
       ['GET /v1/progress', await ada.http.get('/v1/progress'), 200],

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { ArrayType, defineEntity, p } from '@mikro-orm/core';
 import { isSameItem, type NewReview, type NewStudyItem } from './new-study-item';
 import { afterReview, maturityOf, newSchedule, replay, STATES, type Schedule } from './schedule';
-import { NothingToUndo, ReviewInFuture } from './study.errors';
+import { CLOCK_SKEW_MS, NothingToUndo, ReviewInFuture } from './study.errors';
 
 /** Texts as PostgreSQL reads them: the ORM's own type leaves NULL without quotes, and escapes as JSON does. */
 class TextArray extends ArrayType<string> {
@@ -72,9 +72,6 @@ const StudyItemSchema = defineEntity({
     },
   ],
 });
-
-/** Clocks of clients may be so far ahead of ours. */
-const CLOCK_SKEW_MS = 5 * 60 * 1000;
 
 /** Something that a learner studies. Its schedule is what replaying its review log gives: nothing else changes it. */
 export class StudyItem extends StudyItemSchema.class {
