@@ -1,4 +1,4 @@
-import { IANAZone } from 'luxon';
+import { FixedOffsetZone, IANAZone, type Zone } from 'luxon';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -12,7 +12,7 @@ const DEFAULT_DAY_START = '04:00';
  * zone: 23 or 25 hours where that clock is set, and no time at all where it leaves out a whole day.
  */
 export class StudyCalendar {
-  private readonly zone: IANAZone;
+  private readonly zone: Zone;
 
   private constructor(
     /** IANA name */
@@ -21,7 +21,8 @@ export class StudyCalendar {
     readonly dayStartsAt: string,
   ) {
     // By its canonical name, as luxon keeps what it has been asked for, and "eUROPE/bERLIN" is a name too.
-    this.zone = IANAZone.create(new Intl.DateTimeFormat('en', { timeZone }).resolvedOptions().timeZone);
+    const name = new Intl.DateTimeFormat('en', { timeZone }).resolvedOptions().timeZone;
+    this.zone = name === 'UTC' ? FixedOffsetZone.utcInstance : IANAZone.create(name);
   }
 
   /** As the learner's preferences `timeZone` and `dayStartsAt` say; what is unusable there counts as not said. */
