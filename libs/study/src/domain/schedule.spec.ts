@@ -1,4 +1,3 @@
-import { FSRSBinding, type BindingMemoryState } from '@open-spaced-repetition/binding';
 import fc from 'fast-check';
 import { default_w } from 'ts-fsrs';
 import { afterReview, maturityOf, newSchedule, replay, type Schedule, type ScheduledReview } from './schedule';
@@ -6,6 +5,19 @@ import { afterReview, maturityOf, newSchedule, replay, type Schedule, type Sched
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
 const CREATED = new Date('2026-03-01T10:00:00.000Z');
+
+interface BindingMemoryState {
+  stability: number;
+  difficulty: number;
+}
+type NextStates = Record<'again' | 'hard' | 'good' | 'easy', { memory: BindingMemoryState }>;
+
+/** The binary itself: the package around it names binaries for other machines that are not to be had everywhere. */
+const { FSRSBinding } = jest.requireActual<{
+  FSRSBinding: new (parameters: number[]) => {
+    nextStates(memory: BindingMemoryState | undefined, retention: number, days: number): NextStates;
+  };
+}>('@open-spaced-repetition/binding-linux-x64-gnu');
 
 /** The reference implementation, in Rust: it knows memory states and whole days, and nothing of our code. */
 const oracle = new FSRSBinding([...default_w]);
