@@ -727,6 +727,7 @@ const served = waysToRun.filter(({ name }) => name === 'served');
         otherThere.put(`/v1/users/${boss.id}/role`, { role: 'STUDENT' }),
       ];
       await until(async () => {
+        await client.query('select pg_stat_clear_snapshot()'); // else a transaction sees the backends of its first look
         const waiting = await client.query(
           `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
         );
