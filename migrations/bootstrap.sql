@@ -5,7 +5,7 @@ do $$
 declare
   wanted text;
 begin
-  foreach wanted in array array['studently_owner', 'studently_app', 'studently_worker', 'studently_readonly'] loop
+  foreach wanted in array array['studently_owner', 'studently_app', 'studently_teacher', 'studently_worker', 'studently_readonly'] loop
     if not exists (select from pg_roles where rolname = wanted) then
       begin
         execute format('create role %I nologin noinherit nobypassrls', wanted);
@@ -24,12 +24,20 @@ create extension if not exists pg_stat_statements;
 
 -- Owns every table, sequence, view and function of the platform; the application never acts as it.
 grant usage, create on schema public to studently_owner;
-grant usage on schema public to studently_app, studently_worker, studently_readonly;
+grant usage on schema public to studently_app, studently_teacher, studently_worker, studently_readonly;
 -- Statistics without personal data, for people and dashboards.
 do $$
 begin
   if not pg_has_role('studently_readonly', 'pg_read_all_stats', 'member') then
     grant pg_read_all_stats to studently_readonly;
+  end if;
+end
+$$;
+-- Whoever may act as the application may act as a teacher who reads; neither has the other's rights.
+do $$
+begin
+  if not pg_has_role('studently_app', 'studently_teacher', 'member') then
+    grant studently_teacher to studently_app;
   end if;
 end
 $$;

@@ -1,7 +1,11 @@
 #!/usr/bin/env node
 import { ConfigurationError } from '@studently/platform';
 import { Command, CommanderError } from 'commander';
+import { addAudit } from './audit';
+import { addCache } from './cache';
 import { addImport } from './import';
+import { addJobs } from './jobs';
+import { addKeys } from './keys';
 import { addMigrate } from './migrate';
 import { addStatus } from './status';
 
@@ -19,7 +23,11 @@ const program = new Command('studently')
   )
   .exitOverride()
   .showHelpAfterError('(--help shows what there is)');
+addAudit(program);
+addCache(program);
 addImport(program);
+addJobs(program);
+addKeys(program);
 addMigrate(program);
 addStatus(program);
 // Subcommands do not inherit it.

@@ -15,7 +15,7 @@ export function withContexts<T>(work: (app: INestApplicationContext) => Promise<
     (settings) => settings.DATABASE_URL,
     async (target, settings) => {
       await checkServer(target);
-      const platform = PlatformModule.forRoot(settings, target, { background: false });
+      const platform = PlatformModule.forRoot(settings, target, 'command');
       const app = await NestFactory.createApplicationContext(
         { module: CliModule, imports: [platform, IdentityModule, AiInteractionsModule, StudyModule] },
         { logger: ['error', 'fatal'], abortOnError: false },
