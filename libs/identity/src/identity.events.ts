@@ -1,4 +1,4 @@
-import { DomainEvent } from '@studently/platform';
+import { DomainEvent, LearnerEvent } from '@studently/platform';
 
 /** Something happened to a user; `endedSessions` are the ids of the sessions that ended with it. */
 abstract class UserEvent extends DomainEvent {
@@ -21,6 +21,10 @@ export class UserChanged extends UserEvent {
 }
 export class PasswordChanged extends UserEvent {
   static override readonly topic = 'user.password-changed';
+}
+/** The same password, kept under today's parameters. */
+export class PasswordRehashed extends UserEvent {
+  static override readonly topic = 'user.password-rehashed';
 }
 export class RoleChanged extends UserEvent {
   static override readonly topic = 'user.role-changed';
@@ -49,4 +53,32 @@ export class SessionsRevoked extends UserEvent {
 /** A value under `session:<id>` was not what this platform writes. */
 export class SessionValueCorrupted extends UserEvent {
   static override readonly topic = 'session.corrupted';
+}
+
+export class GrantGiven extends LearnerEvent {
+  static override readonly topic = 'grant.given';
+}
+export class GrantWithdrawn extends LearnerEvent {
+  static override readonly topic = 'grant.withdrawn';
+}
+
+/** Something happened to what is no learner's. */
+abstract class ServiceEvent extends DomainEvent {
+  readonly learnerId = undefined;
+  constructor(readonly subjectId: string) {
+    super();
+  }
+}
+
+export class ServiceAccountCreated extends ServiceEvent {
+  static override readonly topic = 'service-account.created';
+}
+export class ServiceAccountDeleted extends ServiceEvent {
+  static override readonly topic = 'service-account.deleted';
+}
+export class ServiceKeyAdded extends ServiceEvent {
+  static override readonly topic = 'service-key.added';
+}
+export class ServiceKeyRemoved extends ServiceEvent {
+  static override readonly topic = 'service-key.removed';
 }

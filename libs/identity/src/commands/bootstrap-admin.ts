@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import { UnitOfWork, type Actor, type Written } from '@studently/platform';
-import { checkPassword, hashPassword } from '../domain/password';
 import { EmailClaim, User } from '../domain/user.entity';
 import { UserRegistered } from '../identity.events';
+import { Passwords } from '../passwords/passwords';
 import { lockAdmins } from './locking';
 
 /** Makes the first ADMIN. Where there is one already, it does nothing; so every instance may try at every start. */
@@ -18,11 +18,14 @@ export class BootstrapAdmin extends Command<Written<void>> {
 
 @CommandHandler(BootstrapAdmin)
 export class BootstrapAdminHandler implements ICommandHandler<BootstrapAdmin> {
-  constructor(private readonly unitOfWork: UnitOfWork) {}
+  constructor(
+    private readonly unitOfWork: UnitOfWork,
+    private readonly passwords: Passwords,
+  ) {}
 
   async execute({ email, password }: BootstrapAdmin): Promise<Written<void>> {
-    checkPassword(password, email);
-    const passwordHash = await hashPassword(password);
+    this.passwords.check(password, { email });
+    const passwordHash = await this.passwords.hash(password);
     const actor: Actor = { userId: randomUUID(), role: 'ADMIN' };
     return this.unitOfWork.run(actor, async (tx) => {
       // One at a time: of several instances that start together the first makes the ADMIN.

@@ -1,8 +1,10 @@
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
-import { Database, NotFound, UnitOfWork, type Learner, type Written } from '@studently/platform';
+import { Database, NotFound, ReadModels, UnitOfWork, type Learner, type Written } from '@studently/platform';
 import { InvalidCredentials } from '../domain/identity.errors';
-import { checkPassword, hashPassword, verifyPassword } from '../domain/password';
 import { PasswordChanged } from '../identity.events';
+import { Guesses } from '../passwords/guesses';
+import { Passwords } from '../passwords/passwords';
+import { userModel } from '../queries/user.read-model';
 import { endSessions, lockUser } from './locking';
 
 /** Changes one's own password. Other sessions end; the one that asks goes on. */
@@ -21,19 +23,25 @@ export class ChangePassword extends Command<Written<void>> {
 export class ChangePasswordHandler implements ICommandHandler<ChangePassword> {
   constructor(
     private readonly database: Database,
+    private readonly readModels: ReadModels,
     private readonly unitOfWork: UnitOfWork,
+    private readonly passwords: Passwords,
+    private readonly guesses: Guesses,
   ) {}
 
   async execute({ actor, userId, currentPassword, newPassword }: ChangePassword): Promise<Written<void>> {
     if (actor.userId !== userId) throw new NotFound('user');
-    const [known] = await this.database.read<{ email: string; password_hash: string }>(
-      actor,
-      'select email, password_hash from users where id = $1',
-      [userId],
-    );
-    if (!known || !(await verifyPassword(currentPassword, known.password_hash))) throw new InvalidCredentials();
-    checkPassword(newPassword, known.email);
-    const newHash = await hashPassword(newPassword);
+    const guess = [userId, actor.sessionId ?? ''] as const;
+    this.guesses.assertFew(...guess);
+    const current = await this.currentHash(actor);
+    if (!(await this.passwords.verify(currentPassword, current))) {
+      await this.guesses.count(...guess);
+      throw new InvalidCredentials();
+    }
+    const user = await this.readModels.get(userModel, actor, undefined);
+    if (!user) throw new InvalidCredentials(); // deleted meanwhile
+    this.passwords.check(newPassword, user.value);
+    const newHash = await this.passwords.hash(newPassword);
     return this.unitOfWork.run(actor, async (tx) => {
       const user = await lockUser(tx, userId);
       user.changePassword(newHash);
@@ -45,5 +53,11 @@ export class ChangePasswordHandler implements ICommandHandler<ChangePassword> {
       ]);
       tx.record(new PasswordChanged(userId, ['password'], ended));
     });
+  }
+
+  private async currentHash(actor: Learner): Promise<string | undefined> {
+    const sql = 'select password_hash from users where id = $1';
+    const [row] = await this.database.read<{ password_hash: string }>(actor, sql, [actor.userId]);
+    return row?.password_hash;
   }
 }

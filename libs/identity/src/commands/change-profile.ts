@@ -50,8 +50,8 @@ export class PutProfileHandler implements ICommandHandler<PutProfile> {
       const existing = await tx.em.findOne(Profile, { user });
       if (existing) {
         expectVersion(existing, ifMatch);
-        existing.replace(profile);
-      } else tx.em.persist(Profile.of(user, randomUUID(), profile));
+        existing.replace(profile, await tx.cipher(userId));
+      } else tx.em.persist(Profile.of(user, randomUUID(), profile, await tx.cipher(userId)));
       tx.record(new ProfileChanged(userId, Object.keys(profile)));
       return tx.view(profileModel, userId, undefined);
     });
@@ -66,7 +66,7 @@ export class ChangeProfileHandler implements ICommandHandler<ChangeProfile> {
     return this.unitOfWork.run<ProfileView>(actor, async (tx) => {
       const profile = await profileOf(tx, await lockUser(tx, userId));
       expectVersion(profile, ifMatch);
-      profile.change(changes);
+      profile.change(changes, await tx.cipher(userId));
       tx.record(new ProfileChanged(userId, Object.keys(changes)));
       return tx.view(profileModel, userId, undefined);
     });

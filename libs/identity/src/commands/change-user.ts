@@ -33,7 +33,7 @@ export class ChangeUserHandler implements ICommandHandler<ChangeUser> {
       const user = await lockUser(tx, userId);
       expectVersion(user, ifMatch);
       if (changes.email !== undefined) await this.changeEmail(tx, user, changes.email);
-      if (changes.profile) (await profileOf(tx, user)).change(changes.profile);
+      if (changes.profile) (await profileOf(tx, user)).change(changes.profile, await tx.cipher(userId));
       tx.record(new UserChanged(userId, Object.keys(changes)));
       return tx.view(userModel, userId, undefined);
     });

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import { IdTaken, UnitOfWork, type Actor, type Transaction, type Written } from '@studently/platform';
 import { normaliseEmail } from '../domain/email';
-import { checkPassword, hashPassword, verifyPassword } from '../domain/password';
 import { Profile, type ProfileFields } from '../domain/profile.entity';
 import { EmailClaim, User } from '../domain/user.entity';
 import { UserRegistered } from '../identity.events';
+import { Passwords } from '../passwords/passwords';
 import { userModel, type UserView } from '../queries/user.read-model';
 
 export interface NewUser {
@@ -27,11 +27,14 @@ export class RegisterUser extends Command<Written<UserView>> {
 
 @CommandHandler(RegisterUser)
 export class RegisterUserHandler implements ICommandHandler<RegisterUser> {
-  constructor(private readonly unitOfWork: UnitOfWork) {}
+  constructor(
+    private readonly unitOfWork: UnitOfWork,
+    private readonly passwords: Passwords,
+  ) {}
 
   async execute({ request, user: wanted }: RegisterUser): Promise<Written<UserView>> {
-    checkPassword(wanted.password, wanted.email);
-    const passwordHash = await hashPassword(wanted.password); // 8 ms: not inside the transaction
+    this.passwords.check(wanted.password, wanted);
+    const passwordHash = await this.passwords.hash(wanted.password); // 20 ms: not inside the transaction
     const actor: Actor = { ...request, userId: wanted.id, role: 'STUDENT' };
     return this.unitOfWork.run<UserView>(actor, async (tx) => {
       const existing = await tx.em.findOne(User, { id: wanted.id }, { populate: ['passwordHash'] });
@@ -41,7 +44,7 @@ export class RegisterUserHandler implements ICommandHandler<RegisterUser> {
       } else {
         const user = User.register(wanted.id, wanted.email, passwordHash);
         tx.em.persist([user, EmailClaim.of(user)]);
-        if (wanted.profile) tx.em.persist(Profile.of(user, randomUUID(), wanted.profile));
+        if (wanted.profile) tx.em.persist(Profile.of(user, randomUUID(), wanted.profile, await tx.cipher(user.id)));
         tx.record(new UserRegistered(user.id));
       }
       return tx.view(userModel, wanted.id, undefined);
@@ -53,8 +56,8 @@ export class RegisterUserHandler implements ICommandHandler<RegisterUser> {
     const profile = await tx.em.findOne(Profile, { user: existing });
     const same =
       normaliseEmail(existing.email) === normaliseEmail(wanted.email) &&
-      (wanted.profile ? profile?.holds(wanted.profile) : !profile) &&
-      (await verifyPassword(wanted.password, existing.passwordHash));
+      (wanted.profile ? profile?.holds(wanted.profile, await tx.cipher(existing.id)) : !profile) &&
+      (await this.passwords.verify(wanted.password, existing.passwordHash));
     if (!same) throw new IdTaken();
   }
 }

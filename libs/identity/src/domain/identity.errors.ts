@@ -18,6 +18,26 @@ export class SubscriptionExists extends DomainError {
   }
 }
 
+export class NameTaken extends DomainError {
+  constructor() {
+    super('conflict', 'NAME_TAKEN', 'There is a service account of this name already.');
+  }
+}
+
+export class GrantExists extends DomainError {
+  constructor() {
+    super('conflict', 'GRANT_EXISTS', 'This teacher has a grant already: withdraw it to give another one.');
+  }
+}
+
+/** Nobody of that id, or not a TEACHER: which of them is not told. */
+export class NotATeacher extends DomainError {
+  constructor() {
+    const message = 'There is no other user of this id who is a TEACHER.';
+    super('invalid', 'NOT_A_TEACHER', message, { faults: [{ path: 'teacherId', code: 'not_a_teacher', message }] });
+  }
+}
+
 export class UserNotFound extends DomainError {
   constructor() {
     super('not-found', 'USER_NOT_FOUND', 'There is no such user.');
@@ -52,6 +72,15 @@ export class SessionRevoked extends DomainError {
   }
 }
 
+/** More logins at once than this process can hash for. */
+export class LoginBusy extends DomainError {
+  constructor() {
+    super('unavailable', 'LOGIN_BUSY', 'Too many people are logging in right now: try again in a moment.', {
+      retryAfterSeconds: 2,
+    });
+  }
+}
+
 export class PasswordRefused extends DomainError {
   constructor(faults: FieldFault[]) {
     super('invalid', 'PASSWORD_POLICY', 'The password is not acceptable.', { faults });
@@ -63,6 +92,11 @@ translateConstraints({
   user_emails_pkey: () => new EmailTaken(),
   profiles_one_per_user: () => new ProfileExists(),
   subscriptions_one_per_user: () => new SubscriptionExists(),
+  service_accounts_one_per_name: () => new NameTaken(),
+  grants_pkey: () => new IdTaken(),
+  grants_one_per_teacher: () => new GrantExists(),
+  grants_to_somebody_else: () => new NotATeacher(),
+  grants_user_id_fkey: () => new UserNotFound(),
   sessions_user_id_fkey: () => new Unauthenticated(),
   idempotency_keys_user_id_fkey: () => new UserNotFound(),
 });

@@ -1,5 +1,6 @@
 import { checkPreferences, PreferencesPatch } from './preferences';
 import type { JsonValue } from './merge-patch';
+import { newCipher } from '../../../../test/support/cipher';
 import { Profile } from './profile.entity';
 import { User } from './user.entity';
 
@@ -47,10 +48,16 @@ describe('ID-12 Preferences', () => {
       dayStartsAt: null,
       theme: null,
     });
+    const cipher = newCipher(ID);
     const user = User.register(ID, 'ada@example.org', '$argon2id$x');
-    const profile = Profile.of(user, ID, { firstName: 'A', lastName: 'B', preferences: { timeZone: 'UTC', theme: 'dark' } });
-    expect(() => profile.change({ preferences: { timeZone: 'Mars' } })).toThrow('not valid');
-    profile.change({ preferences: { timeZone: null } });
+    const profile = Profile.of(
+      user,
+      ID,
+      { firstName: 'A', lastName: 'B', preferences: { timeZone: 'UTC', theme: 'dark' } },
+      cipher,
+    );
+    expect(() => profile.change({ preferences: { timeZone: 'Mars' } }, cipher)).toThrow('not valid');
+    profile.change({ preferences: { timeZone: null } }, cipher);
     expect(profile.preferences).toEqual({ theme: 'dark' });
   });
 });

@@ -46,6 +46,11 @@ export class User extends UserSchema.class {
     this.sessionEpoch += 1;
   }
 
+  /** The same password, hashed with more effort: nothing ends. */
+  rehash(passwordHash: string): void {
+    this.passwordHash = passwordHash;
+  }
+
   /**
    * Gives another role; sessions that were opened under the old one end.
    * @param admins how many ADMINs there are, counted under a lock

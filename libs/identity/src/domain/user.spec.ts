@@ -1,5 +1,6 @@
 import { EmailClaim, User } from './user.entity';
 import { LastAdmin } from './identity.errors';
+import { newCipher } from '../../../../test/support/cipher';
 import { Profile } from './profile.entity';
 import { Subscription, type SubscriptionFields } from './subscription.entity';
 
@@ -55,26 +56,42 @@ describe('A user', () => {
 });
 
 describe('A profile', () => {
+  const cipher = newCipher(ID);
   const profile = () =>
-    Profile.of(user(), ID, { firstName: 'Ada', lastName: 'Lovelace', preferences: { theme: 'dark', size: { font: 1 } } });
+    Profile.of(
+      user(),
+      ID,
+      { firstName: 'Ada', lastName: 'Lovelace', preferences: { theme: 'dark', size: { font: 1 } } },
+      cipher,
+    );
 
   it('ID-11 keeps names in NFC', () => {
-    expect(Profile.of(user(), ID, { firstName: 'Jose\u0301', lastName: 'Nu\u0303ez' })).toMatchObject({
+    expect(Profile.of(user(), ID, { firstName: 'Jose\u0301', lastName: 'Nu\u0303ez' }, cipher).names(cipher)).toEqual({
       firstName: 'José',
       lastName: 'Nũez',
     });
   });
 
+  it('ID-11 keeps names of 1 to 100 characters, sealed', () => {
+    const named = (firstName: string) => Profile.of(user(), ID, { firstName, lastName: 'B' }, cipher);
+    expect(named('🌱'.repeat(100)).names(cipher).firstName).toBe('🌱'.repeat(100));
+    for (const name of ['', 'a'.repeat(101)]) expect(() => named(name)).toThrow('not valid');
+    const sealed = named('Clementine');
+    expect(JSON.stringify(sealed) + sealed.firstNameSealed!.toString('latin1')).not.toContain('Clementine');
+    [sealed.firstNameSealed, sealed.lastNameSealed] = [sealed.lastNameSealed, sealed.firstNameSealed];
+    expect(() => sealed.names(cipher)).toThrow(expect.objectContaining({ code: 'SEALED_DATA_UNREADABLE' }));
+  });
+
   it('ID-12 has an empty object of preferences by default', () => {
-    expect(Profile.of(user(), ID, { firstName: 'A', lastName: 'B' }).preferences).toEqual({});
+    expect(Profile.of(user(), ID, { firstName: 'A', lastName: 'B' }, cipher).preferences).toEqual({});
   });
 
   it('ID-12 merges preferences in a change and replaces them in a put', () => {
     const changed = profile();
-    changed.change({ preferences: { theme: null, size: { line: 2 } } });
-    expect([changed.firstName, changed.preferences]).toEqual(['Ada', { size: { font: 1, line: 2 } }]);
-    changed.replace({ firstName: 'Ada', lastName: 'King', preferences: { theme: 'light' } });
-    expect([changed.lastName, changed.preferences]).toEqual(['King', { theme: 'light' }]);
+    changed.change({ preferences: { theme: null, size: { line: 2 } } }, cipher);
+    expect([changed.names(cipher).firstName, changed.preferences]).toEqual(['Ada', { size: { font: 1, line: 2 } }]);
+    changed.replace({ firstName: 'Ada', lastName: 'King', preferences: { theme: 'light' } }, cipher);
+    expect([changed.names(cipher).lastName, changed.preferences]).toEqual(['King', { theme: 'light' }]);
   });
 });
 

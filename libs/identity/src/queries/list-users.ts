@@ -1,13 +1,14 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import {
   Database,
-  Forbidden,
+  LearnerKeys,
+  openSealedJson,
   pageOf,
   type Learner,
   type Page,
   type PageRequest,
   type Role,
-  type View,
+  View,
 } from '@studently/platform';
 import { normaliseEmail } from '../domain/email';
 import { USERS, type UserView } from './user.read-model';
@@ -33,13 +34,16 @@ const SQL = `
 
 @QueryHandler(ListUsers)
 export class ListUsersHandler implements IQueryHandler<ListUsers> {
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    private readonly keys: LearnerKeys,
+  ) {}
 
   async execute({ actor, filter, page }: ListUsers): Promise<View<Page<UserView>>> {
-    if (actor.role !== 'ADMIN') throw new Forbidden('Only an ADMIN lists users.');
     const email = filter.email === undefined ? null : normaliseEmail(filter.email);
-    return pageOf(page, (after, limit) =>
+    const list = await pageOf<UserView>(page, (after, limit) =>
       this.database.read(actor, SQL, [filter.role ?? null, email, after?.createdAt ?? null, after?.id ?? null, limit]),
     );
+    return new View(await openSealedJson(this.keys, list.json.toString()));
   }
 }

@@ -1,8 +1,9 @@
-import { asView, forgottenBy, type ReadModel, type Role } from '@studently/platform';
+import { asView, forgottenBy, sealedJson, type ReadModel, type Role } from '@studently/platform';
 import type { JsonObject } from '../domain/merge-patch';
 import type { SUBSCRIPTION_STATUSES } from '../domain/subscription.entity';
 import {
   PasswordChanged,
+  PasswordRehashed,
   ProfileChanged,
   ProfileDeleted,
   RoleChanged,
@@ -51,7 +52,8 @@ const STAMPS = (table: string) =>
   `iso8601(${table}.created_at) as "createdAt", iso8601(${table}.updated_at) as "updatedAt", ${table}.version`;
 
 const PROFILE = `
-  select p.id, p.first_name as "firstName", p.last_name as "lastName", p.preferences, ${STAMPS('p')}
+  select p.id, ${sealedJson('profiles.first_name', 'p')} as "firstName",
+    ${sealedJson('profiles.last_name', 'p')} as "lastName", p.preferences, ${STAMPS('p')}
   from profiles p where p.user_id = `;
 
 const SUBSCRIPTION = `
@@ -73,6 +75,7 @@ const userChanges = [
   UserRegistered,
   UserChanged,
   PasswordChanged,
+  PasswordRehashed,
   RoleChanged,
   UserDeleted,
   ProfileChanged,
@@ -86,6 +89,7 @@ export const userModel: ReadModel<void, UserView> = {
   sql: asView(`${USERS} where u.id = $1`),
   values: (userId) => [userId],
   key: () => 'user',
+  isSealed: true,
   tag: () => TAG,
   forgottenBy: userChanges,
 };
@@ -94,6 +98,7 @@ export const profileModel: ReadModel<void, ProfileView> = {
   sql: asView(`${PROFILE} $1`),
   values: (userId) => [userId],
   key: () => 'profile',
+  isSealed: true,
   tag: () => TAG,
   forgottenBy: [], // its tag is dropped by the user's
 };
