@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigurationError, loadSettings } from './config';
+import { redisNodes } from './redis-addresses';
 
 const refusal = (environment: NodeJS.ProcessEnv): ConfigurationError => {
   try {
@@ -16,6 +17,7 @@ const SERVED = { DATABASE_URL: 'postgres://app:secret@db/platform' };
 describe('The configuration', () => {
   it('is complete without any variable: embedded, on this machine only', () => {
     expect(loadSettings({})).toMatchObject({ HOST: '127.0.0.1', PORT: 3000, LOG_LEVEL: 'info', LOG_ACCESS: true });
+    expect(loadSettings({})).toMatchObject({ RATE_LIMIT: 600, RATE_LIMIT_AUTH: 20 });
     expect(loadSettings({})).not.toHaveProperty('DATABASE_URL');
   });
 
@@ -47,16 +49,50 @@ describe('The configuration', () => {
     ['PORT', '-1'],
     ['PORT', '80.5'],
     ['DATABASE_URL', 'mysql://db/platform'],
+    ['DATABASE_URL', 'postgres://db/platform?sslmode=require'],
+    ['DATABASE_URL', 'postgres://db/platform?sslmode=prefer'],
+    ['DATABASE_URL', 'postgres://db/platform?sslmode=allow'],
+    ['DATABASE_URL', 'postgres://db/platform?sslmode=no-verify'],
+    ['DATABASE_URL', 'postgres://db/platform?sslmode=verify-ca'],
+    ['DATABASE_MIGRATION_URL', 'postgres://db/platform?sslmode=verify-full&sslcert=x'],
     ['DATABASE_POOL_SIZE', '0'],
+    ['REDIS_CA', '/etc/ca.crt'],
+    ['HTTPS_KEY', 'secret'],
     ['REDIS_URL', 'http://redis'],
+    ['REDIS_URL', 'redis://'],
+    ['REDIS_URL', 'redis://one,two'],
+    ['REDIS_URL', 'redis://one:6379,two:6379'],
+    ['REDIS_URL', 'redis://one,redis://two'], // REDIS_MODE=cluster is missing
+    ['REDIS_SESSIONS_URL', 'redis://one,redis://two'],
+    ['REDIS_JOBS_URL', 'redis://one,redis://two'],
+    ['REDIS_MODE', 'sentinel'],
+    ['REDIS_MODE', 'cluster'], // REDIS_URL is missing
+    ['RATE_LIMIT', '0'],
+    ['RATE_LIMIT_AUTH', 'many'],
     ['LOG_LEVEL', 'loud'],
     ['LOG_ACCESS', 'yes'],
     ['DRAIN_SECONDS', '-1'],
     ['BOOTSTRAP_ADMIN_EMAIL', 'admin'],
+    ['AUDIT_SIGNING_KEY', 'secret'],
   ])('refuses %s=%s', (name, value) => {
     const error = refusal({ ...SERVED, [name]: value });
     expect(error).toMatchObject({ code: 'CONFIG_INVALID', exitCode: 78 });
     expect(error.message).toContain(`- ${name} `);
+  });
+
+  it.each([
+    ['nodes by different schemes', 'redis://one,rediss://two'],
+    ['nodes by different logins', 'redis://a:b@one,redis://a:c@two'],
+    ['a number of a database', 'redis://one/2,redis://two'],
+  ])('RED-2 refuses a cluster of %s', (_, value) => {
+    expect(refusal({ ...SERVED, REDIS_MODE: 'cluster', REDIS_URL: value }).message).toMatch(/^ {2}- REDIS_URL [^:]*(:| )/m);
+  });
+
+  it('RED-2 takes some nodes of a cluster, the comma of a password being none between nodes', () => {
+    const urls = 'rediss://a:x,y@[::1]:7000,rediss://a:x,y@two:7001';
+    const settings = loadSettings({ ...SERVED, REDIS_MODE: 'cluster', REDIS_URL: urls, REDIS_SESSIONS_URL: 'redis://one' });
+    expect(settings.REDIS_URL).toBe(urls);
+    expect(redisNodes(urls).map(({ hostname, port }) => `${hostname} ${port}`)).toEqual(['[::1] 7000', 'two 7001']);
   });
 
   it('names all faults at once, those between two settings too', () => {

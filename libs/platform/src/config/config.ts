@@ -1,29 +1,66 @@
+import { createPrivateKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { faultOfRedisAddresses, faultOfRedisMode } from './redis-addresses';
+import { faultOfTlsParameters } from './tls-parameters';
 
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
 const count = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
-const postgresUrl = z.string().regex(/^postgres(ql)?:\/\//, 'must start with postgres://');
-const redisUrl = z.string().regex(/^rediss?:\/\//, 'must start with redis://');
+const textWithout = (faultOf: (text: string) => string | undefined) =>
+  z.string().superRefine((text, context) => {
+    const message = faultOf(text);
+    if (message) context.addIssue({ code: 'custom', message });
+  });
+const postgresUrl = textWithout(faultOfTlsParameters).regex(/^postgres(ql)?:\/\//, 'must start with postgres://');
+const pem = z.string().regex(/^-----BEGIN [A-Z ]+-----/, 'must be PEM, or …_FILE must name a file of it');
+const redisUrl = textWithout(faultOfRedisAddresses);
+const REDIS_URLS = ['REDIS_URL', 'REDIS_SESSIONS_URL', 'REDIS_JOBS_URL'] as const;
 
 /** Rules between two settings are checked even where a single one is wrong, so that all faults are named at once. */
 const always = () => true;
+
+function isEd25519(text: string): boolean {
+  try {
+    return createPrivateKey(text).asymmetricKeyType === 'ed25519';
+  } catch {
+    return false;
+  }
+}
 
 /** Every setting, with its default. The names are those of the environment. */
 const Settings = z
   .object({
     HOST: z.string().min(1).default('127.0.0.1'),
     PORT: count(0, 65_535).default(3000),
+    /** Of the worker's health and metrics. */
+    WORKER_PORT: count(0, 65_535).default(3001),
     DATABASE_URL: postgresUrl.optional(),
     DATABASE_MIGRATION_URL: postgresUrl.optional(),
     DATABASE_POOL_SIZE: count(1, 1000).default(10),
+    /** What each REDIS_…URL leads to: one server, or a cluster, of which it names some nodes. */
+    REDIS_MODE: z.enum(['single', 'cluster']).default('single'),
     REDIS_URL: redisUrl.optional(),
     REDIS_SESSIONS_URL: redisUrl.optional(),
+    REDIS_JOBS_URL: redisUrl.optional(),
+    REDIS_CA: pem.optional(),
+    HTTPS_KEY: pem.optional(),
+    HTTPS_CERT: pem.optional(),
+    /** PEM. Without it, a key of the data folder's own. */
+    AUDIT_SIGNING_KEY: z.string().refine(isEd25519, 'must be an Ed25519 private key in PEM').optional(),
+    /** By default in the data folder. */
+    AUDIT_ANCHOR_FILE: z.string().min(1).optional(),
     STUDENTLY_DATA_DIR: z.string().min(1).default('.studently'),
+    /** Both by default in STUDENTLY_DATA_DIR: master.key, keys. */
+    MASTER_KEY_FILE: z.string().min(1).optional(),
+    KEYS_DIR: z.string().min(1).optional(),
     /** By default on where everything is embedded. */
     STUDENTLY_SAMPLE: z.enum(['on', 'off']).optional(),
     BOOTSTRAP_ADMIN_EMAIL: z.email().optional(),
     BOOTSTRAP_ADMIN_PASSWORD: z.string().min(15).optional(),
+    /** Requests a minute and principal. */
+    RATE_LIMIT: count(1, 1_000_000_000).default(600),
+    /** Logins and registrations a minute and address. */
+    RATE_LIMIT_AUTH: count(1, 1_000_000_000).default(20),
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
     LOG_ACCESS: flag.default(true),
     DRAIN_SECONDS: z.coerce.number().min(0).max(300).default(1),
@@ -33,10 +70,34 @@ const Settings = z
     path: ['REDIS_URL'],
     message: 'needs DATABASE_URL: without it the platform is embedded and keeps its own memory',
   })
+  .refine((settings) => !settings.REDIS_JOBS_URL || settings.DATABASE_URL, {
+    when: always,
+    path: ['REDIS_JOBS_URL'],
+    message: 'needs DATABASE_URL: without it the platform is embedded and does its jobs itself',
+  })
+  .refine((settings) => settings.REDIS_MODE !== 'cluster' || settings.REDIS_URL, {
+    when: always,
+    path: ['REDIS_MODE'],
+    message: 'needs REDIS_URL: some nodes of the cluster, separated by commas',
+  })
+  .superRefine(
+    (settings, context) => {
+      for (const name of REDIS_URLS) {
+        const message = settings[name] && faultOfRedisMode(settings[name], settings.REDIS_MODE);
+        if (message) context.addIssue({ code: 'custom', path: [name], message });
+      }
+    },
+    { when: always },
+  )
   .refine((settings) => !settings.BOOTSTRAP_ADMIN_EMAIL === !settings.BOOTSTRAP_ADMIN_PASSWORD, {
     when: always,
     path: ['BOOTSTRAP_ADMIN_EMAIL'],
     message: 'and BOOTSTRAP_ADMIN_PASSWORD go together',
+  })
+  .refine((settings) => !settings.HTTPS_KEY === !settings.HTTPS_CERT, {
+    when: always,
+    path: ['HTTPS_KEY'],
+    message: 'and HTTPS_CERT go together (HTTPS_KEY_FILE, HTTPS_CERT_FILE)',
   });
 
 export type Settings = z.infer<typeof Settings>;

@@ -1,3 +1,4 @@
+import { tlsFaultOf } from '../security/tls-faults';
 import { DatabaseUnavailable, DomainError } from './domain-error';
 
 type Translation = () => DomainError;
@@ -41,7 +42,7 @@ const LOST = /Connection terminated|Client has encountered a connection error|ti
 
 /**
  * A database error as a DomainError where it has a meaning for the caller: a known constraint, a lost
- * connection (class 08, 57P0x), too many connections (53300), a timeout (57014). Anything else stays what it is.
+ * connection (class 08, 57P0x), a login or a certificate that is not accepted (class 28), too many connections (53300), a timeout (57014). Anything else stays what it is.
  * @see https://www.postgresql.org/docs/15/errcodes-appendix.html
  */
 export function translateDatabaseError(error: unknown): unknown {
@@ -53,7 +54,15 @@ export function translateDatabaseError(error: unknown): unknown {
   if (code === '57014' || code === '55P03' || isRetryable(error) || message === 'Query read timeout') {
     return new DatabaseUnavailable('DATABASE_TIMEOUT', error);
   }
-  if (code.startsWith('08') || code.startsWith('57P0') || code === '25006' || UNREACHABLE.has(code) || LOST.test(message)) {
+  if (
+    tlsFaultOf(error) ||
+    code.startsWith('28') ||
+    code.startsWith('08') ||
+    code.startsWith('57P0') ||
+    code === '25006' ||
+    UNREACHABLE.has(code) ||
+    LOST.test(message)
+  ) {
     return new DatabaseUnavailable('DATABASE_UNAVAILABLE', error);
   }
   return error;

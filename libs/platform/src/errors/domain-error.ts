@@ -7,6 +7,7 @@ export type ErrorKind =
   | 'not-found'
   | 'conflict'
   | 'precondition-failed' // the caller's version is not the current one
+  | 'rate-limited' // too often: try again when the window ends
   | 'unavailable'; // a dependency is down or overloaded: try again later
 
 /** One fault of a request. `path` names the field, in dots: `profile.firstName`. */

@@ -1,41 +1,56 @@
+import type { Duplex } from 'node:stream';
 import type { Options } from '@mikro-orm/core';
 import { Migrator } from '@mikro-orm/migrations';
 import { PostgreSqlDriver } from '@mikro-orm/postgresql';
 import { Client, type Pool, type PoolClient } from 'pg';
+import { separateTls, withoutTls } from './database-tls';
 
 /** Where the database is. An embedded one is PGlite: one backend behind a Unix socket. */
 export interface DatabaseTarget {
   /** postgres://… */
   readonly url: string;
   readonly embedded: boolean;
+  /** The address as it is now, for a new connection: another login or password takes over without a restart. Does not throw. */
+  readonly current?: () => string;
 }
 
 /** Token of the target in Nest's container. */
 export const DATABASE_TARGET = Symbol('DATABASE_TARGET');
 
 const SECOND = 1000;
+/** Afterwards nobody uses a login any more that was replaced. */
+const LONGEST_CONNECTION_SECONDS = 600;
 
-/** Each wait of a request has an end: for a lock, for a statement, for an answer of a server that no longer speaks. */
-const REQUEST_TIMEOUTS = {
-  statement_timeout: 10 * SECOND,
-  lock_timeout: 4 * SECOND,
-  idle_in_transaction_session_timeout: 15 * SECOND,
-  query_timeout: 15 * SECOND,
+/** For a connection of the pool, for a new one to open, and for a transaction to begin, which no healthy server takes long for. */
+const READY_MS = 2 * SECOND;
+
+/**
+ * Each wait of a request has an end, within 5 s: for a lock, for a statement, for an answer of a server that no longer speaks. The
+ * server gives up before the client does, so that the connection remains of use. Who has begun and is silent may not hold locks for long.
+ * Behind a pooler the login brings the server's part of it (deploy/postgres/logins.sh).
+ */
+export const SERVER_TIMEOUTS = {
+  lock_timeout: 3 * SECOND,
+  statement_timeout: 4 * SECOND,
+  idle_in_transaction_session_timeout: 5 * SECOND,
 };
+const ANSWER_TIMEOUT = { query_timeout: 4.5 * SECOND };
 
 /** How the platform connects. A `patient` connection (migrations) waits for statements as long as they take. */
 export function connectionOptions(target: DatabaseTarget, poolSize: number, patient = false) {
   return {
-    connectionString: target.url,
+    ...separateTls(addressOf(target)),
     application_name: 'studently',
     max: poolSize,
     idleTimeoutMillis: 30 * SECOND,
-    connectionTimeoutMillis: 3 * SECOND,
+    maxLifetimeSeconds: LONGEST_CONNECTION_SECONDS,
+    // PGlite does one thing after another: to wait in line there says nothing.
+    connectionTimeoutMillis: target.embedded ? 2 * READY_MS : READY_MS,
     keepAlive: true,
     // Statements of one transaction travel without waiting for each other's answers.
     pipeline: true,
     // PGlite has one session for all connections and knows no timeouts.
-    ...(target.embedded || patient ? {} : REQUEST_TIMEOUTS),
+    ...(target.embedded || patient ? {} : { ...SERVER_TIMEOUTS, ...ANSWER_TIMEOUT }),
     // A Unix socket; what PGSSLMODE says is meant for somebody else.
     ...(target.embedded && { ssl: false }),
   };
@@ -47,7 +62,7 @@ export function ormOptions(target: DatabaseTarget, poolSize: number, patient = f
   return {
     driver: PostgreSqlDriver,
     dbName,
-    driverOptions: { ...connectionOptions(target, poolSize, patient), onPoolCreated: closeWhatIsNotGivenBack },
+    driverOptions: { ...connectionOptions(target, poolSize, patient), onPoolCreated: (pool: Pool) => prepare(pool, target) },
     extensions: [Migrator],
     // Values of failed statements may be personal data: nothing of them may reach a log.
     logger: () => undefined,
@@ -57,23 +72,60 @@ export function ormOptions(target: DatabaseTarget, poolSize: number, patient = f
   };
 }
 
-/**
- * Kysely never gives back a connection whose BEGIN or ROLLBACK has failed: a few lost connections would use
- * up the pool for good. Such a connection is closed instead, and its place is free.
- */
-function closeWhatIsNotGivenBack(pool: Pool): void {
-  pool.on('connect', (connection: PoolClient) => {
-    const { prototype } = Client as unknown as { prototype: { query: (...args: unknown[]) => unknown } };
-    const query = (...args: unknown[]): unknown => prototype.query.apply(connection, args);
-    const queryOrClose = async (...args: unknown[]): Promise<unknown> => {
-      try {
-        return await query(...args);
-      } catch (error) {
-        connection.release(error as Error);
-        throw error;
-      }
-    };
-    connection.query = (...args: unknown[]) =>
-      (args[0] === 'begin' || args[0] === 'rollback' ? queryOrClose : query)(...args) as never;
+/** Each new connection of the pool is opened by the address as it is then. */
+function prepare(pool: Pool, target: DatabaseTarget): void {
+  pool.on('connect', (connection) => openAndClose(connection, target.embedded));
+  Object.defineProperty(pool.options, 'connectionString', {
+    enumerable: true,
+    get: () => withoutTls(addressOf(target)),
   });
+}
+
+const addressOf = ({ url, current }: DatabaseTarget): string => current?.() ?? url;
+
+/** What a statement answers that has only been sent. */
+const SENT = { command: '', rowCount: 0, rows: [] };
+
+/**
+ * Two things that Kysely does not do. A transaction is opened (begin, and whom it acts for) in one message with its first
+ * statement, whose answer counts only if the opening succeeded: two round trips less for each command. And a connection whose
+ * ROLLBACK has failed is closed: Kysely never gives it back, and a few lost connections would use up the pool for good.
+ * A connection whose other end is gone is found out when a transaction begins on it; PGlite has one session, where that may have to wait.
+ */
+function openAndClose(connection: PoolClient, embedded: boolean): void {
+  const { prototype } = Client as unknown as { prototype: { query: (...args: unknown[]) => Promise<unknown> } };
+  const { stream } = (connection as unknown as { connection: { stream: Duplex } }).connection;
+  const query = (...args: unknown[]) => prototype.query.apply(connection, args);
+  const querySoon = (text: string) => query(embedded ? text : { text, query_timeout: READY_MS });
+  const rollback = () =>
+    querySoon('rollback').catch((error: unknown) => {
+      connection.release(error as Error);
+      throw error;
+    });
+  let begins = false;
+  let opening: Promise<unknown> | undefined;
+  const queryAsNeeded = (...args: unknown[]) => {
+    const [text] = args;
+    if (text === 'begin') {
+      begins = true;
+      return Promise.resolve(SENT);
+    }
+    if (begins) {
+      begins = false;
+      const isContext = typeof text === 'string' && text.startsWith('set local role ');
+      stream.cork();
+      process.nextTick(() => stream.uncork()); // by then the first statement is mostly there
+      opening = querySoon(isContext ? `begin; ${text}` : 'begin');
+      opening.catch(() => undefined); // the first statement tells
+      if (isContext) return Promise.resolve(SENT);
+    }
+    const isBegin = typeof text === 'string' && text.startsWith('begin');
+    const answer = text === 'rollback' ? rollback() : isBegin ? querySoon(text) : query(...args);
+    if (!opening) return answer;
+    const opened = opening;
+    opening = undefined;
+    answer.catch(() => undefined); // it fails as well where the opening has
+    return opened.then(() => answer);
+  };
+  connection.query = queryAsNeeded as never;
 }

@@ -1,6 +1,6 @@
-import { Client } from 'pg';
 import { contextOf, SYSTEM } from '../security/actor';
-import { connectionOptions, type DatabaseTarget } from './connection';
+import type { DatabaseTarget } from './connection';
+import { openConnection } from './open-connection';
 
 /** What a database is and holds, in numbers and without anything personal. */
 export interface DatabaseStatus {
@@ -24,9 +24,7 @@ const STATUS = `
   from outbox`;
 
 export async function databaseStatus(target: DatabaseTarget): Promise<DatabaseStatus> {
-  const client = new Client(connectionOptions(target, 1));
-  client.on('error', () => undefined); // whoever waits for an answer is told
-  await client.connect();
+  const client = await openConnection(target);
   try {
     await client.query(`begin read only; ${contextOf(SYSTEM)}`);
     const { rows } = await client.query<DatabaseStatus>(STATUS);

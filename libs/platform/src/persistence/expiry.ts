@@ -1,5 +1,5 @@
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
-import { BACKGROUND } from '../background';
+import { WORKS } from '../process-kind';
 import { SYSTEM } from '../security/actor';
 import { Database } from './database';
 
@@ -17,7 +17,7 @@ export class Expiry implements OnApplicationBootstrap, OnApplicationShutdown {
 
   constructor(
     private readonly database: Database,
-    @Inject(BACKGROUND) private readonly background: boolean,
+    @Inject(WORKS) private readonly works: boolean,
   ) {}
 
   /** `sql` deletes the expired rows of one table; the worker's policy on it must say what is expired. */
@@ -26,7 +26,7 @@ export class Expiry implements OnApplicationBootstrap, OnApplicationShutdown {
   }
 
   onApplicationBootstrap(): void {
-    if (this.background) this.timer = setInterval(() => void this.run(), EVERY_MS).unref();
+    if (this.works) this.timer = setInterval(() => void this.run(), EVERY_MS).unref();
   }
 
   onApplicationShutdown(): void {

@@ -1,9 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Migration } from '@mikro-orm/migrations';
 import { MikroORM } from '@mikro-orm/postgresql';
-import { Client } from 'pg';
-import { connectionOptions, ormOptions, type DatabaseTarget } from './connection';
+import type { Client } from 'pg';
+import { ormOptions, type DatabaseTarget } from './connection';
+import { openConnection } from './open-connection';
 
 /** Any number will do, as long as it is always the same: one migration run at a time and database. */
 const MIGRATION_LOCK = 7_382_910;
@@ -27,24 +29,61 @@ function sqlFile(name: string): string {
   return readFileSync(join(migrationsFolder(), name), 'utf8');
 }
 
+/** Begins a step of a migration that must not hold its locks until its end. */
+const STEP = /^-- step\b.*$/m;
+/** A query that says whether a migration in steps has been done. */
+const DONE_WHEN = /^-- done when: (.*)$/m;
+/** A query in a step, which then runs once for each of its answers, with the answer in place of `{}`: for partitions. */
+const FOR_EACH = /^-- for each: (.*)$/m;
+
 /** A migration as the ORM's migrator wants it. Objects belong to studently_owner, whoever has logged in. */
 function migrationOf(name: string) {
   return {
     name,
     class: class extends Migration {
-      override up() {
-        this.runFile(`${name}.up.sql`);
+      /** With steps there is more than one transaction: each step is its own. */
+      override isTransactional(): boolean {
+        return !STEP.test(sqlFile(`${name}.up.sql`));
+      }
+      override async up() {
+        const file = sqlFile(`${name}.up.sql`);
+        if (this.isTransactional()) return this.runFile(file);
+        const [, done] = DONE_WHEN.exec(file)!;
+        const [isDone] = await this.answersTo(done!);
+        if (isDone === true) return; // interrupted before the migrator could note it
+        for (const step of file.split(STEP).slice(1)) await this.runStep(step);
       }
       override down() {
-        this.runFile(`${name}.down.sql`);
+        this.runFile(sqlFile(`${name}.down.sql`), this.isTransactional() ? 'local' : 'session');
       }
-      private runFile(file: string) {
-        this.addSql('set local role studently_owner');
-        this.addSql(sqlFile(file));
+      private runFile(text: string, scope = 'local') {
+        this.addSql(`set ${scope} role studently_owner`);
+        this.addSql(text);
         this.addSql('reset role');
+      }
+      /** At once, as what the next step does may depend on it. */
+      private async runStep(text: string): Promise<void> {
+        const [, each] = FOR_EACH.exec(text) ?? [];
+        const statements = each ? (await this.answersTo(each)).map((name) => text.replaceAll('{}', String(name))) : [text];
+        await this.execute('set session role studently_owner');
+        for (const statement of statements) await this.execute(statement);
+        await this.execute('reset role');
+      }
+      private async answersTo(query: string): Promise<unknown[]> {
+        const rows = (await this.execute(query)) as Record<string, unknown>[];
+        return rows.map((row) => Object.values(row)[0]);
       }
     },
   };
+}
+
+/** By asking again and again: whoever waits inside a statement is waited for by an index that is built concurrently. */
+async function takeLock(connection: Client): Promise<void> {
+  for (;;) {
+    const { rows } = await connection.query<{ held: boolean }>('select pg_try_advisory_lock($1) as held', [MIGRATION_LOCK]);
+    if (rows[0]!.held) return;
+    await sleep(100);
+  }
 }
 
 export interface MigrationStatus {
@@ -85,12 +124,10 @@ export class Migrations {
   }
 
   private async withMigrator<T>(work: (orm: MikroORM) => Promise<T>): Promise<T> {
-    const lock = new Client(connectionOptions(this.target, 1, true));
-    lock.on('error', () => undefined); // whoever waits for an answer is told
-    await lock.connect();
+    const lock = await openConnection(this.target, { patient: true });
     let orm: MikroORM | undefined;
     try {
-      await lock.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
+      await takeLock(lock);
       orm = await MikroORM.init({
         ...ormOptions(this.target, 1, true),
         entities: [],
@@ -98,6 +135,7 @@ export class Migrations {
           tableName: 'studently_migrations',
           migrationsList: knownMigrations().map(migrationOf),
           snapshot: false,
+          allOrNothing: false, // each is committed by itself, so that its locks are held no longer
         },
       });
       return await work(orm);

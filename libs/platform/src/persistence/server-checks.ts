@@ -1,7 +1,7 @@
-import { Client } from 'pg';
 import { ConfigurationError } from '../config/config';
-import { connectionOptions, type DatabaseTarget } from './connection';
+import { SERVER_TIMEOUTS, type DatabaseTarget } from './connection';
 import { knownMigrations } from './migrations';
+import { openConnection } from './open-connection';
 
 const EXTENSIONS = ['vector', 'uuid-ossp', 'pg_stat_statements', 'pg_trgm'];
 
@@ -10,6 +10,7 @@ interface ServerFacts {
   extensions: Record<string, string>;
   migrated: boolean;
   canAct: boolean;
+  endless: string[];
 }
 
 const FACTS = `
@@ -17,29 +18,17 @@ const FACTS = `
          (select coalesce(jsonb_object_agg(extname, extversion), '{}') from pg_extension) as extensions,
          to_regclass('public.studently_migrations') is not null as migrated,
          coalesce((select bool_and(pg_has_role(oid, 'member')) and count(*) = 2 from pg_roles
-                   where rolname in ('studently_app', 'studently_worker')), false) as "canAct"`;
-
-/** A served start that cannot reach its database fails at once; the orchestrator tries again. */
-const CONNECT_TIMEOUT_MS = 5000;
+                   where rolname in ('studently_app', 'studently_worker')), false) as "canAct",
+         array(select name from pg_settings where name = any('{${Object.keys(SERVER_TIMEOUTS).join(',')}}') and setting = '0' order by 1) as endless`;
 
 /**
  * Refuses a database that this release cannot work with, with one message that says what to do.
  * @returns warnings about what works but is not what is tested
- * @throws ConfigurationError `DATABASE_UNREACHABLE`, `DB_VERSION_UNSUPPORTED`,
- *   `DB_EXTENSION_MISSING`, `DB_EXTENSION_TOO_OLD`, `DB_ROLE_MISSING` or `DB_MIGRATIONS_PENDING`
+ * @throws ConfigurationError `DATABASE_UNREACHABLE`, `DATABASE_TLS_…`, `DB_VERSION_UNSUPPORTED`,
+ *   `DB_EXTENSION_MISSING`, `DB_EXTENSION_TOO_OLD`, `DB_ROLE_MISSING`, `DB_TIMEOUTS_MISSING` or `DB_MIGRATIONS_PENDING`
  */
 export async function checkServer(target: DatabaseTarget): Promise<string[]> {
-  const client = new Client({ ...connectionOptions(target, 1), connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
-  client.on('error', () => undefined); // whoever waits for an answer is told
-  try {
-    await client.connect();
-  } catch (error) {
-    const { hostname, port } = new URL(target.url);
-    throw new ConfigurationError(
-      'DATABASE_UNREACHABLE',
-      `The database at ${hostname}:${port || 5432} does not let us in (${(error as Error).message}): check DATABASE_URL and that it runs.`,
-    );
-  }
+  const client = await openConnection(target);
   try {
     const facts = (await client.query<ServerFacts>(FACTS)).rows[0]!;
     const warnings = judge(facts, target);
@@ -56,7 +45,7 @@ export async function checkServer(target: DatabaseTarget): Promise<string[]> {
   }
 }
 
-function judge({ version, extensions, migrated, canAct }: ServerFacts, target: DatabaseTarget): string[] {
+function judge({ version, extensions, migrated, canAct, endless }: ServerFacts, target: DatabaseTarget): string[] {
   const warnings: string[] = [];
   const major = Math.floor(version / 10_000);
   if (major < 15) {
@@ -83,6 +72,13 @@ function judge({ version, extensions, migrated, canAct }: ServerFacts, target: D
       'DB_ROLE_MISSING',
       'The login of DATABASE_URL may not act as studently_app and studently_worker. As an administrator: ' +
         'grant studently_app, studently_worker to <login>',
+    );
+  }
+  if (endless.length > 0 && !target.embedded) {
+    throw new ConfigurationError(
+      'DB_TIMEOUTS_MISSING',
+      `Waits have no end: a pooler does not pass on ${endless.join(', ')}. As an administrator give them to the login of ` +
+        'DATABASE_URL, as deploy/postgres/logins.sh does: alter role <login> set …',
     );
   }
   return warnings;

@@ -2,9 +2,11 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { CompiledQuery, type Kysely } from 'kysely';
 import type { DomainEvent } from '../events/domain-event';
 import type { Actor } from '../security/actor';
-import type { View } from '../view';
-import type { ReadModel } from '../cache/read-model';
-import { viewFrom, type ViewRow } from '../cache/read-model';
+import type { LearnerCipher } from '../security/keys/learner-cipher';
+import type { LearnerKeys } from '../security/keys/learner-keys';
+import { openSealedJson } from '../security/keys/sealed-json';
+import { View } from '../view';
+import type { ReadModel, ViewRow } from '../cache/read-model';
 
 /** What a command's work may use: entities, the one event it records, and views of what it has written. */
 export class Transaction {
@@ -14,7 +16,13 @@ export class Transaction {
   constructor(
     readonly em: EntityManager,
     readonly actor: Actor,
+    private readonly keys: LearnerKeys,
   ) {}
+
+  /** Seals and opens what belongs to the learner. */
+  cipher(userId: string): Promise<LearnerCipher> {
+    return this.keys.toSeal(userId);
+  }
 
   /** Writes the audit row and the outbox row of this command. Every command records exactly one event. */
   record(event: DomainEvent): void {
@@ -38,7 +46,8 @@ export class Transaction {
   /** The resource as a reader will see it after the commit; undefined if there is none. */
   async view<Params, T>(model: ReadModel<Params, T>, ownerId: string, params: Params): Promise<View<T> | undefined> {
     await this.em.flush();
-    return viewFrom<T>(await this.query<ViewRow>(model.sql, model.values(ownerId, params)));
+    const [row] = await this.query<ViewRow>(model.sql, model.values(ownerId, params));
+    return row && new View<T>(await openSealedJson(this.keys, row.json), row.etag);
   }
 
   /** A statement in this transaction, with bound parameters $1, $2, … (the ORM's own `execute` would inline them). */

@@ -1,13 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { MikroORM } from '@mikro-orm/postgresql';
-import { BACKGROUND } from '../background';
+import { ChangedValues, hashedChanges } from '../audit/changed-values';
+import { BACKGROUND } from '../process-kind';
 import { isRetryable, translateDatabaseError } from '../errors/database-errors';
 import { IdTaken } from '../errors/domain-error';
 import type { DomainEvent } from '../events/domain-event';
 import { EventConsumers } from '../events/event-consumers';
 import { OutboxRelay } from '../events/outbox-relay';
-import { contextOf, type Actor } from '../security/actor';
+import { FINISH, JobGone } from '../jobs/job';
+import { JobRelay } from '../jobs/job-relay';
+import { Jobs, type LeftJobs } from '../jobs/jobs';
+import { NOTIFIER, type Notifier } from '../realtime/notifier';
+import { contextOf, whoActs, type Actor } from '../security/actor';
+import { LearnerKeys } from '../security/keys/learner-keys';
 import { Written, type View } from '../view';
 import { claimIdempotency, keepAnswer } from './idempotency';
 import { encodeReadToken } from './read-token';
@@ -15,13 +21,15 @@ import { Transaction } from './transaction';
 
 const ATTEMPTS = 5;
 
-/** Writes the event down twice, for those who audit and for those who must act, and answers the transaction's id. */
+/** Writes the event down for those who audit, for those who must hear of it and as work to be done, and answers the transaction's id. */
 const RECORD = `
   with audited as (
-    insert into audit_events (actor_id, actor_role, learner_id, action, subject_id, changed_fields, request_id)
-    values ($1, $2, $3, $4, $5, $6, $7)
+    insert into audit_events (actor_id, actor_role, on_behalf_of, learner_id, action, subject_id, changed_fields, request_id, changes)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
   ), queued as (
-    insert into outbox (topic, learner_id, payload) values ($8, $9, $10) returning id
+    insert into outbox (topic, learner_id, payload) values ($10, $11, $12) returning id
+  ), left_behind as (
+    insert into jobs (job, learner_id, subject_id) select job, $11, subject from unnest($13::text[], $14::text[]) given (job, subject)
   )
   select pg_current_xact_id()::text as xid, id as "messageId" from queued`;
 
@@ -38,13 +46,20 @@ interface Recorded {
 @Injectable()
 export class UnitOfWork {
   private readonly logger = new Logger(UnitOfWork.name);
+  private readonly values = new ChangedValues();
 
   constructor(
     private readonly orm: MikroORM,
     private readonly consumers: EventConsumers,
     private readonly outbox: OutboxRelay,
+    private readonly jobs: Jobs,
+    private readonly jobRelay: JobRelay,
+    private readonly keys: LearnerKeys,
+    @Inject(NOTIFIER) private readonly notifier: Notifier,
     @Inject(BACKGROUND) private readonly background: boolean,
-  ) {}
+  ) {
+    orm.em.getEventManager().registerSubscriber(this.values);
+  }
 
   /**
    * Runs `work` as `actor`, flushes and commits. After a serialization failure or a deadlock, or when
@@ -69,9 +84,10 @@ export class UnitOfWork {
 
   private async attempt<T>(actor: Actor, work: (tx: Transaction) => Promise<View<T> | void>): Promise<Written<T>> {
     const em = this.orm.em.fork();
-    const tx = new Transaction(em, actor);
+    const tx = new Transaction(em, actor, this.keys);
     let written: Written<T>;
     let recorded: Recorded;
+    let left: LeftJobs | undefined;
     await em.begin();
     try {
       await tx.query(contextOf(actor));
@@ -80,9 +96,11 @@ export class UnitOfWork {
         await em.rollback();
         return firstAnswer;
       }
+      await this.finishJob(tx);
       const view = await work(tx);
       await em.flush();
-      recorded = await this.record(tx);
+      left = tx.event && this.jobs.leftBy(tx.event);
+      recorded = await this.record(tx, left);
       written = new Written<T>(view?.json ?? '', view?.etag, encodeReadToken(recorded.xid), tx.isExisting);
       await keepAnswer(tx, written);
       await em.commit();
@@ -90,11 +108,21 @@ export class UnitOfWork {
       await em.rollback().catch(() => undefined); // the connection may be gone; then the server has rolled back
       throw error;
     }
-    if (tx.event && this.background) await this.announce(tx.event, recorded.messageId!);
+    if (actor.job) actor.job.isDone = true;
+    if (tx.event && this.background) {
+      this.jobRelay.wake(left!.jobs);
+      await this.announce(tx.event, recorded);
+    }
     return written;
   }
 
-  private async record(tx: Transaction): Promise<Recorded> {
+  /** The job ends with this transaction. Whoever else works on it waits here for its end, and finds nothing. */
+  private async finishJob(tx: Transaction): Promise<void> {
+    const { job } = tx.actor;
+    if (job && (await tx.query(FINISH, [job.id])).length === 0) throw new JobGone();
+  }
+
+  private async record(tx: Transaction, left: LeftJobs | undefined): Promise<Recorded> {
     const { actor, event } = tx;
     if (!event) {
       if (!tx.isExisting) throw new Error('A command must record what it did.');
@@ -102,27 +130,38 @@ export class UnitOfWork {
       return row!;
     }
     const [row] = await tx.query<Recorded>(RECORD, [
-      actor.userId ?? null,
-      actor.role,
-      event.learnerId,
+      ...whoActs(actor),
+      event.learnerId ?? null,
       event.topic,
       event.subjectId,
       `{${(event.changedFields ?? []).join(',')}}`,
       actor.requestId ?? null,
+      await this.changes(tx),
       event.topic,
-      event.learnerId,
+      event.learnerId ?? null,
       JSON.stringify(event),
+      left!.jobs,
+      left!.subjects,
     ]);
     return row!;
   }
 
+  /** As JSON: what the entities of the command changed, in keyed hashes. Where the learner's key is out of reach there are the names alone. */
+  private async changes({ em, event }: Transaction): Promise<string | null> {
+    const changes = event?.learnerId && this.values.of(em);
+    if (!changes) return null;
+    const cipher = await this.keys.toSeal(event.learnerId).catch(() => undefined);
+    return cipher ? JSON.stringify(hashedChanges(changes, cipher)) : null;
+  }
+
   /** Committed is committed: a consumer that fails now is called again by the relay. */
-  private async announce(event: DomainEvent, messageId: string): Promise<void> {
+  private async announce(event: DomainEvent, { xid, messageId }: Recorded): Promise<void> {
     try {
       await this.consumers.deliver(event.topic, event);
-      this.outbox.settle(messageId);
+      this.outbox.settle(messageId!);
     } catch (error) {
       this.logger.warn(`${event.topic} is left to the relay: ${error instanceof Error ? error.name : 'failure'}`);
     }
+    if (event.learnerId !== undefined) this.notifier.tell(event.learnerId, xid); // who hears it and reads finds no older view
   }
 }

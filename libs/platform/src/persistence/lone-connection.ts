@@ -1,0 +1,46 @@
+import { Client, type QueryResultRow } from 'pg';
+import { translateDatabaseError } from '../errors/database-errors';
+import { contextOf, type Actor } from '../security/actor';
+import { connectionOptions, type DatabaseTarget } from './connection';
+
+const DEADLINE_MS = 4000;
+
+/**
+ * One connection beside the pool, for what must be heard in time: however many requests wait for the pool, this one waits
+ * behind none of them. It opens when it is needed, and again after a failure. One statement at a time.
+ */
+export class LoneConnection {
+  private client?: Client;
+
+  constructor(private readonly target: DatabaseTarget) {}
+
+  /** Runs one statement as `actor` sees the database. @throws DatabaseUnavailable after 4 s at the latest */
+  async read<Row extends QueryResultRow>(actor: Actor, sql: string, values: readonly unknown[]): Promise<Row[]> {
+    try {
+      this.client ??= await this.connect();
+      const [, answer] = await Promise.all([
+        this.client.query(`begin read only; ${contextOf(actor)}`),
+        this.client.query<Row>(sql, [...values]),
+        this.client.query('commit'),
+      ]);
+      return answer.rows;
+    } catch (error) {
+      await this.end();
+      throw translateDatabaseError(error);
+    }
+  }
+
+  async end(): Promise<void> {
+    const { client } = this;
+    this.client = undefined;
+    await client?.end().catch(() => undefined);
+  }
+
+  private async connect(): Promise<Client> {
+    const options = { ...connectionOptions(this.target, 1), query_timeout: DEADLINE_MS, connectionTimeoutMillis: DEADLINE_MS };
+    const client = new Client(options);
+    client.on('error', () => undefined); // whoever waits for an answer is told
+    await client.connect();
+    return client;
+  }
+}

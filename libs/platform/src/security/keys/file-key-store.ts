@@ -1,0 +1,62 @@
+import { randomUUID } from 'node:crypto';
+import { opendir, readFile, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { createOnce, replaceFile, syncFolder } from './durable-files';
+import type { KeyStore, WrappedKey } from './key-store';
+
+const SUFFIX = '.keys';
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** One file for each learner, a line for each key, in folders by the first digits of the learner's id. */
+export class FileKeyStore implements KeyStore {
+  constructor(private readonly folder: string) {}
+
+  async get(userId: string): Promise<WrappedKey[] | undefined> {
+    try {
+      const text = await readFile(this.fileOf(userId), 'utf8');
+      return text
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as WrappedKey);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  async putIfAbsent(userId: string, keys: readonly WrappedKey[]): Promise<WrappedKey[]> {
+    await createOnce(this.fileOf(userId), () => textOf(keys));
+    return (await this.get(userId))!;
+  }
+
+  async replace(userId: string, keys: readonly WrappedKey[]): Promise<void> {
+    await replaceFile(this.fileOf(userId), textOf(keys));
+  }
+
+  async delete(userId: string): Promise<void> {
+    const file = this.fileOf(userId);
+    await rm(file, { force: true });
+    await syncFolder(dirname(file)).catch(() => undefined); // there was never a key
+  }
+
+  async *list(): AsyncIterable<string> {
+    for await (const shard of await opendir(this.folder)) {
+      if (!shard.isDirectory()) continue;
+      for await (const { name } of await opendir(join(this.folder, shard.name)))
+        if (name.endsWith(SUFFIX)) yield name.slice(0, -SUFFIX.length);
+    }
+  }
+
+  async id(): Promise<string> {
+    const file = join(this.folder, 'store-id');
+    await createOnce(file, () => randomUUID());
+    return readFile(file, 'utf8');
+  }
+
+  private fileOf(userId: string): string {
+    if (!UUID.test(userId)) throw new TypeError('A key belongs to a uuid.');
+    return join(this.folder, userId.slice(0, 2), userId + SUFFIX);
+  }
+}
+
+const textOf = (keys: readonly WrappedKey[]) => keys.map((key) => `${JSON.stringify(key)}\n`).join('');
