@@ -51,6 +51,10 @@ describe('A JSON body', () => {
     expect(refusal(text)[1]).toMatch(/invalid_key$/);
   });
 
+  it('knows one zero, as PostgreSQL does', () => {
+    expect(parseJson('{"a":[-0,-0.0,0,-0.5],"b":"-0"}')).toEqual({ a: [0, 0, 0, -0.5], b: '-0' });
+  });
+
   it('may nest 32 levels, not 33, and 100,000 do no harm', () => {
     expect(refusal(nested(32))).toEqual(['accepted']);
     expect(refusal(nested(33))[0]).toBe('VALIDATION_FAILED');

@@ -18,12 +18,17 @@ export class MalformedJson extends DomainError {
 export function parseJson(text: string): unknown {
   let body: unknown;
   try {
-    body = JSON.parse(text);
+    body = text.includes('-0') ? JSON.parse(text, withoutNegativeZero) : JSON.parse(text);
   } catch {
     throw new MalformedJson();
   }
   refuseUnkeepable(body);
   return body;
+}
+
+/** PostgreSQL keeps -0 as 0: what is sent twice has to be the same both times. */
+function withoutNegativeZero(_key: string, value: unknown): unknown {
+  return value === 0 ? 0 : value;
 }
 
 /** @throws ValidationFailed for what no route can keep, wherever in `value` it is */

@@ -3,33 +3,62 @@ import { CqrsModule } from '@nestjs/cqrs';
 import { PostgreSqlDriver } from '@mikro-orm/postgresql';
 import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { TerminusModule } from '@nestjs/terminus';
+import { AuditSealer } from './audit/audit-sealer';
+import { AuditKeys } from './audit/signing-key';
 import { ReadModels } from './cache/read-models';
 import { StoresModule } from './cache/stores.module';
-import { BACKGROUND } from './background';
 import { SETTINGS, type Settings } from './config/config';
 import { EventConsumers } from './events/event-consumers';
 import { OutboxRelay } from './events/outbox-relay';
 import { Health } from './health/health';
+import { JobMetrics } from './jobs/job-metrics';
+import { JobRelay } from './jobs/job-relay';
+import { JobRunner } from './jobs/job-runner';
+import { Jobs } from './jobs/jobs';
+import { jobQueueProvider } from './jobs/job-queue.provider';
 import { MetricsModule } from './metrics/metrics.module';
 import { DATABASE_TARGET, ormOptions, type DatabaseTarget } from './persistence/connection';
 import { Database } from './persistence/database';
 import { Expiry } from './persistence/expiry';
 import { UnitOfWork } from './persistence/unit-of-work';
+import { EventLog } from './realtime/event-log';
+import { LearnerNews } from './realtime/learner-news';
+import { BACKGROUND, WORKS, type ProcessKind } from './process-kind';
+import { ReadLog } from './security/read-log';
+import { RateLimits } from './rate-limit/rate-limits';
+import { KeysModule } from './security/keys/keys.module';
 
-const services = [Database, UnitOfWork, EventConsumers, ReadModels, OutboxRelay, Expiry, Health];
+const services = [
+  Database,
+  AuditKeys,
+  AuditSealer,
+  UnitOfWork,
+  EventConsumers,
+  ReadModels,
+  OutboxRelay,
+  Jobs,
+  JobRunner,
+  JobRelay,
+  JobMetrics,
+  Expiry,
+  Health,
+  RateLimits,
+  ReadLog,
+  EventLog,
+  LearnerNews,
+];
 
 /** The technical ground: import it once in an application's root module, beside the contexts that it uses. */
 @Global()
 @Module({})
 export class PlatformModule {
-  /**
-   * @param background false for a command that comes and goes: relaying, expiry and jobs are left to the processes that stay
-   */
-  static forRoot(settings: Settings, target: DatabaseTarget, { background = true } = {}): DynamicModule {
+  static forRoot(settings: Settings, target: DatabaseTarget, kind: ProcessKind = 'all'): DynamicModule {
     const given = [
       { provide: SETTINGS, useValue: settings },
       { provide: DATABASE_TARGET, useValue: target },
-      { provide: BACKGROUND, useValue: background },
+      { provide: BACKGROUND, useValue: kind !== 'command' },
+      { provide: WORKS, useValue: kind === 'all' || kind === 'worker' },
+      jobQueueProvider(settings, kind),
     ];
     return {
       module: PlatformModule,
@@ -45,10 +74,11 @@ export class PlatformModule {
         }) as DynamicModule,
         TerminusModule.forRoot({ logger: false }),
         StoresModule,
+        KeysModule,
         MetricsModule,
       ],
       providers: [...given, ...services],
-      exports: [...given, ...services, CqrsModule],
+      exports: [...given, ...services, CqrsModule, KeysModule],
     };
   }
 }

@@ -6,7 +6,13 @@ const open = (text: string) => {
   return envelope && { ...envelope, json: envelope.json.toString() };
 };
 
-const envelope: Envelope = { generation: 'g', snapshot: '5:7:6', at: 1, etag: '3', json: '{"title":"🌱\\n"}' };
+const envelope: Envelope & { json: string } = {
+  generation: 'g',
+  snapshot: '5:7:6',
+  at: 1,
+  etag: '3',
+  json: '{"title":"🌱\\n"}',
+};
 
 describe('A cached envelope', () => {
   it('TU-5 RED-14 gives back what was put in, the data untouched', () => {

@@ -1,5 +1,5 @@
 /** Raise it when the frame or any view's shape changes: older entries are then misses. */
-const VERSION = 1;
+export const VERSION = 2;
 
 const LINE_END = 0x0a;
 
@@ -12,13 +12,16 @@ export interface Envelope {
   /** When it was read, in ms since 1970. */
   readonly at: number;
   readonly etag: string;
-  /** UTF-8 bytes when it comes from the cache, text when PostgreSQL has just made it. */
+  /** Bytes when it comes from the cache or is sealed, text when PostgreSQL has just made it. */
   readonly json: string | Buffer;
 }
 
 /** One line of header, then the data untouched: reading it costs no parsing of the data. */
-export function seal({ json, ...header }: Envelope): string {
-  return `${JSON.stringify({ v: VERSION, ...header })}\n${json.toString()}`;
+export function seal(envelope: Envelope & { json: string }): string;
+export function seal(envelope: Envelope): string | Buffer;
+export function seal({ json, ...rest }: Envelope): string | Buffer {
+  const header = `${JSON.stringify({ v: VERSION, ...rest })}\n`;
+  return typeof json === 'string' ? header + json : Buffer.concat([Buffer.from(header), json]);
 }
 
 /** @returns undefined for what is not an envelope of this version: a miss */
@@ -32,4 +35,19 @@ export function open(sealed: Buffer): Envelope | undefined {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * What the first bytes of an envelope say, of whatever version, without the rest of it.
+ * @returns undefined for what is none
+ */
+export function headOf(bytes: Buffer): { version: number; generation: string; at: number } | undefined {
+  const head = bytes.toString();
+  const version = /^\{"v":(\d+)[,}]/.exec(head)?.[1];
+  if (version === undefined) return undefined;
+  return {
+    version: Number(version),
+    generation: /"generation":"([^"]*)"/.exec(head)?.[1] ?? '',
+    at: Number(/"at":(\d+)/.exec(head)?.[1] ?? 0),
+  };
 }

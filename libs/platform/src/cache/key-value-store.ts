@@ -1,12 +1,17 @@
 /**
- * The one thing that cached views and sessions need of Redis: text under a key, with an end. It comes back
- * as UTF-8 bytes, because a view goes on to the client without ever becoming a string. Two
+ * The one thing that cached views and sessions need of Redis: text or bytes under a key, with an end. It comes back
+ * as bytes, because a view goes on to the client without ever becoming a string. Two
  * adapters (Redis, this process's memory) pass one contract test. Nothing in it is the only copy.
  */
 export interface KeyValueStore {
+  /**
+   * Changes whenever the store may have gone back to what it held before for this key (a restart, a replica that took over);
+   * undefined while it does not answer. It is that of the latest answer.
+   */
+  runOf(key: string): string | undefined;
   /** The values in the order of the keys (which share one cluster slot); undefined where there is none. */
   get(keys: readonly string[]): Promise<(Buffer | undefined)[]>;
-  set(key: string, value: string, ttlSeconds: number): Promise<void>;
+  set(key: string, value: string | Buffer, ttlSeconds: number): Promise<void>;
   /** @returns false, and changes nothing, if the key is taken */
   setIfAbsent(key: string, value: string, ttlSeconds: number): Promise<boolean>;
   /** The keys share one cluster slot. */

@@ -1,5 +1,4 @@
 import type { DomainEvent, EventPayload, EventType } from '../events/domain-event';
-import { View } from '../view';
 
 /** How long a cached view lives at most. Generations live as long. */
 export const CACHE_TTL_SECONDS = 30 * 60;
@@ -29,6 +28,8 @@ export interface ReadModel<Params, T> {
   key(params: Params): string;
   /** Views with the same tag are forgotten together. */
   tag(params: Params): string;
+  /** It holds what is sealed in the database (`sealedJson`): in the cache it is sealed as well. */
+  readonly isSealed?: true;
   /** Which events make which tags stale. */
   readonly forgottenBy: readonly Forgetting[];
   /** Only there to carry the type of the view. */
@@ -42,8 +43,4 @@ export interface Forgetting {
 
 export function forgottenBy<E extends DomainEvent>(type: EventType<E>, tags: (event: EventPayload<E>) => string[]): Forgetting {
   return { type, tags };
-}
-
-export function viewFrom<T>([row]: ViewRow[]): View<T> | undefined {
-  return row && new View<T>(row.json, row.etag);
 }

@@ -1,11 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { InjectMetric } from '@willsoto/nestjs-prometheus';
+import { LRUCache } from 'lru-cache';
 import type { Counter } from 'prom-client';
 import { EventConsumers } from '../events/event-consumers';
 import { Database } from '../persistence/database';
 import { decodeReadToken, snapshotSees } from '../persistence/read-token';
-import type { Learner } from '../security/actor';
+import { ownerOf, type Learner } from '../security/actor';
+import { SealedDataUnreadable } from '../security/keys/envelope';
+import { LearnerKeys } from '../security/keys/learner-keys';
+import { openSealedJson } from '../security/keys/sealed-json';
 import { View } from '../view';
 import { open, seal, type Envelope } from './envelope';
 import { CACHE_STORE, type KeyValueStore } from './key-value-store';
@@ -14,13 +18,17 @@ import { CACHE_TTL_SECONDS, type ReadModel, type ViewRow } from './read-model';
 export const CACHE_REQUESTS = 'studently_cache_requests_total';
 
 export interface ReadOptions {
-  /** Whose view it is; the actor's own by default. */
+  /** Whose view it is; the actor's own, or that of the learner whom the actor reads, by default. */
   ownerId?: string;
   /** From an earlier write: the view is at least as new as that. */
   readToken?: string;
 }
 
 type Loaded = (Omit<Envelope, 'generation'> & { found: true }) | { found: false; snapshot: string };
+
+/** What this process remembers of views that it has answered: bytes in all, and those of an entry beside its JSON. */
+const REMEMBERED_BYTES = 32 * 1024 * 1024;
+const ENTRY_BYTES = 500;
 
 /**
  * Answers queries from the cache, else from PostgreSQL. A cached view counts only if it was read under
@@ -30,14 +38,18 @@ type Loaded = (Omit<Envelope, 'generation'> & { found: true }) | { found: false;
  */
 @Injectable()
 export class ReadModels {
-  private readonly logger = new Logger(ReadModels.name);
   private readonly flights = new Map<string, Promise<Loaded>>();
-  private storeIsDown = false;
+  /** Views, opened. One counts like one from the store, under the generation that is current there: only its bytes stay here. */
+  private readonly remembered = new LRUCache<string, Envelope>({
+    maxSize: REMEMBERED_BYTES,
+    sizeCalculation: ({ json }) => json.length + ENTRY_BYTES,
+  });
 
   constructor(
     @Inject(CACHE_STORE) private readonly store: KeyValueStore,
     private readonly database: Database,
     private readonly consumers: EventConsumers,
+    private readonly keys: LearnerKeys,
     @InjectMetric(CACHE_REQUESTS) private readonly requests: Counter<'outcome'>,
   ) {}
 
@@ -59,7 +71,7 @@ export class ReadModels {
     model: ReadModel<Params, T>,
     actor: Learner,
     params: Params,
-    { ownerId = actor.userId, readToken }: ReadOptions = {},
+    { ownerId = ownerOf(actor), readToken }: ReadOptions = {},
   ): Promise<View<T> | undefined> {
     const atLeast = readToken === undefined ? undefined : decodeReadToken(readToken);
     if (ownerId !== actor.userId) return viewOf(await this.query(model, actor, ownerId, params));
@@ -73,17 +85,12 @@ export class ReadModels {
     atLeast: bigint | undefined,
   ): Promise<View<T> | undefined> {
     const valueKey = `cache:{u:${owner.userId}}:${model.key(params)}`;
-    const tagKey = generationKey(owner.userId, model.tag(params));
-    const [generation, cached] = await this.current(tagKey, valueKey);
-
-    const envelope = cached === undefined ? undefined : open(cached);
-    if (envelope && envelope.generation === generation) {
-      if (atLeast === undefined || snapshotSees(envelope.snapshot, atLeast)) {
-        this.requests.inc({ outcome: 'hit' });
-        return new View<T>(envelope.json, envelope.etag);
-      }
-      this.requests.inc({ outcome: 'stale_rejected' });
-    } else this.requests.inc({ outcome: 'miss' });
+    const { generation, view } = await this.current(model, owner.userId, params, valueKey);
+    if (view && (atLeast === undefined || snapshotSees(view.snapshot, atLeast))) {
+      this.requests.inc({ outcome: 'hit' });
+      return new View<T>(view.json, view.etag);
+    }
+    this.requests.inc({ outcome: view ? 'stale_rejected' : 'miss' });
 
     const loaded = await this.load(model, owner, params, valueKey, generation);
     // The query that we have joined may have begun before that write.
@@ -107,7 +114,7 @@ export class ReadModels {
     if (!flight) {
       flight = this.query(model, owner, owner.userId, params)
         .then(async (loaded) => {
-          if (loaded.found) await this.keep(valueKey, { ...loaded, generation });
+          if (loaded.found) await this.keep(model, owner.userId, valueKey, { ...loaded, generation });
           return loaded;
         })
         .finally(() => this.flights.delete(flightKey));
@@ -129,50 +136,91 @@ export class ReadModels {
     );
     const { snapshot, json, etag } = row!;
     if (typeof json !== 'string' || typeof etag !== 'string') return { found: false, snapshot };
-    return { found: true, snapshot, at: Date.now(), etag, json };
+    return { found: true, snapshot, at: Date.now(), etag, json: await openSealedJson(this.keys, json) };
+  }
+
+  /** The generation that is current, and the view that was read under it: as it is remembered here, else from the store. */
+  private async current<Params, T>(
+    model: ReadModel<Params, T>,
+    userId: string,
+    params: Params,
+    valueKey: string,
+  ): Promise<{ generation?: string; view?: Envelope }> {
+    const tagKey = generationKey(userId, model.tag(params));
+    const remembered = this.remembered.get(valueKey);
+    if (remembered) {
+      const found = await this.fromStore([tagKey]);
+      if (!found) return {};
+      if (this.living(tagKey, found[0]) === remembered.generation)
+        return { generation: remembered.generation, view: remembered };
+    }
+    const [generation, cached] = await this.generationAndCached(tagKey, valueKey);
+    const envelope = cached && open(cached);
+    if (!envelope || envelope.generation !== generation) return { generation };
+    const json = model.isSealed ? await this.unsealed(userId, valueKey, envelope) : envelope.json;
+    if (json === undefined) return { generation };
+    const view = { ...envelope, json };
+    this.remembered.set(valueKey, view);
+    return { generation, view };
   }
 
   /** The tag's generation, made if there is none, and what is cached under the key. Of several that make one, the first decides. */
-  private async current(tagKey: string, valueKey: string): Promise<[generation?: string, cached?: Buffer]> {
-    const [generation, cached] = await this.fromStore([tagKey, valueKey]);
-    if (generation !== undefined || this.storeIsDown) return [generation?.toString(), cached];
-    const mine = randomUUID();
+  private async generationAndCached(tagKey: string, valueKey: string): Promise<[generation?: string, cached?: Buffer]> {
+    const found = await this.fromStore([tagKey, valueKey]);
+    if (!found) return [];
+    const generation = this.living(tagKey, found[0]);
+    if (generation !== undefined) return [generation, found[1]];
     try {
+      if (found[0]) await this.store.delete([tagKey]);
+      const mine = `${this.store.runOf(tagKey)}.${randomUUID()}`;
       if (await this.store.setIfAbsent(tagKey, mine, CACHE_TTL_SECONDS)) return [mine];
-    } catch (error) {
-      this.noteOutage(error);
+    } catch {
       return [];
     }
-    const [first, loaded] = await this.fromStore([tagKey, valueKey]); // whose maker may have loaded the view by now
-    return [first?.toString(), loaded];
+    const [first, loaded] = (await this.fromStore([tagKey, valueKey])) ?? []; // whose maker may have loaded the view by now
+    return [this.living(tagKey, first), loaded];
   }
 
-  private async keep(valueKey: string, { generation, snapshot, at, etag, json }: Envelope): Promise<void> {
+  /** A generation that was made in another run of the store may have been dropped there, and be back: it is as good as none. */
+  private living(tagKey: string, generation: Buffer | undefined): string | undefined {
+    const text = generation?.toString();
+    return text?.startsWith(`${this.store.runOf(tagKey)}.`) ? text : undefined;
+  }
+
+  private async keep<Params, T>(
+    model: ReadModel<Params, T>,
+    userId: string,
+    valueKey: string,
+    { generation, snapshot, at, etag, json: readable }: Envelope,
+  ): Promise<void> {
+    this.remembered.set(valueKey, { generation, snapshot, at, etag, json: Buffer.from(readable as string) });
+    const header = headerOf({ generation, snapshot, etag });
+    const json = model.isSealed ? (await this.keys.toSeal(userId)).sealCached(valueKey, header, readable) : readable;
     // Jitter, downwards only: what was cached together should not expire together.
     const ttl = CACHE_TTL_SECONDS - Math.floor(Math.random() * 0.1 * CACHE_TTL_SECONDS);
+    await this.store.set(valueKey, seal({ generation, snapshot, at, etag, json }), ttl).catch(() => undefined); // it is only not kept
+  }
+
+  /** What does not open is as good as not there: its key has gone, or somebody has changed it. */
+  private async unsealed(userId: string, valueKey: string, envelope: Envelope): Promise<Buffer | undefined> {
     try {
-      await this.store.set(valueKey, seal({ generation, snapshot, at, etag, json }), ttl);
+      return (await this.keys.toOpen(userId)).openCached(valueKey, headerOf(envelope), envelope.json as Buffer);
     } catch (error) {
-      this.noteOutage(error);
+      if (error instanceof SealedDataUnreadable) return undefined;
+      throw error;
     }
   }
 
-  /** Without the store every request is a miss: slower, never wrong. */
-  private async fromStore(keys: string[]): Promise<(Buffer | undefined)[]> {
-    try {
-      const values = await this.store.get(keys);
-      this.storeIsDown = false;
-      return values;
-    } catch (error) {
-      this.noteOutage(error);
-      return [];
-    }
+  /** undefined: the store does not answer. Then every request is a miss: slower, never wrong. */
+  private async fromStore(keys: string[]): Promise<(Buffer | undefined)[] | undefined> {
+    const values = await this.store.get(keys).catch(() => undefined);
+    return this.store.runOf(keys[0]!) === undefined ? undefined : values; // who has answered is not known yet
   }
+}
 
-  private noteOutage(error: unknown): void {
-    if (!this.storeIsDown) this.logger.warn(`The cache does not answer: ${error instanceof Error ? error.message : 'failure'}`);
-    this.storeIsDown = true;
-  }
+/** Sealed with the value: neither goes with another one's. */
+function headerOf({ generation, snapshot, etag }: Pick<Envelope, 'generation' | 'snapshot' | 'etag'>): string {
+  return [generation, snapshot, etag].join(' ');
 }
 
 function generationKey(ownerId: string, tag: string): string {

@@ -6,8 +6,8 @@ export abstract class DomainEvent {
   /** `context.what-happened`, for example `chat.message-appended`. */
   static readonly topic: string;
 
-  /** The learner whose data changed. */
-  abstract readonly learnerId: string;
+  /** The learner whose data changed; undefined: nobody's. */
+  abstract readonly learnerId?: string;
 
   /** The changed thing's id. */
   abstract readonly subjectId: string;
@@ -17,6 +17,17 @@ export abstract class DomainEvent {
 
   get topic(): string {
     return (this.constructor as typeof DomainEvent).topic;
+  }
+}
+
+/** Something happened to a thing of a learner's. */
+export abstract class LearnerEvent extends DomainEvent {
+  constructor(
+    readonly learnerId: string,
+    readonly subjectId: string,
+    override readonly changedFields: readonly string[] = [],
+  ) {
+    super();
   }
 }
 

@@ -1,7 +1,7 @@
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { InjectMetric } from '@willsoto/nestjs-prometheus';
 import type { Gauge } from 'prom-client';
-import { BACKGROUND } from '../background';
+import { BACKGROUND } from '../process-kind';
 import { Database } from '../persistence/database';
 import { SYSTEM } from '../security/actor';
 import type { EventPayload } from './domain-event';
@@ -12,15 +12,18 @@ export const OUTBOX_LAG = 'studently_outbox_lag_seconds';
 const POLL_MS = 200;
 const BATCH = 100;
 
-/** Takes what may be taken: for 30 s it belongs to this relay, then to whoever asks. No transaction stays open meanwhile. */
+/**
+ * Takes what may be taken: for 2 s it belongs to this relay, then to whoever asks, so that one which is killed holds nothing up for
+ * long. No transaction stays open meanwhile.
+ */
 const TAKE = `
-  update outbox set attempts = attempts + 1, available_at = clock_timestamp() + interval '30 seconds'
+  update outbox set attempts = attempts + 1, available_at = clock_timestamp() + interval '2 seconds'
   where id in (select id from outbox where available_at <= clock_timestamp() order by available_at, id limit $1 for update skip locked)
   returning id, topic, payload, attempts`;
 const DONE = 'delete from outbox where id = any($1::bigint[])';
-/** Tries again after 0.4, 0.8 and then every second: when Redis is back, whatever it still holds is forgotten within that time. */
+/** Tries again after 0.4 s and then every half second: when Redis is back, whatever it still holds is forgotten within a second. */
 const LATER = `
-  update outbox set available_at = clock_timestamp() + least(1, 0.2 * 2 ^ least(attempts, 20)) * interval '1 second'
+  update outbox set available_at = clock_timestamp() + least(0.5, 0.2 * 2 ^ least(attempts, 20)) * interval '1 second'
   where id = any($1::bigint[])`;
 const LAG = 'select coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8 as lag from outbox';
 

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { HealthCheckService, HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
 import { CACHE_STORE, SESSION_STORE, type KeyValueStore } from '../cache/key-value-store';
+import { JOB_QUEUE, type JobQueue } from '../jobs/job-queue';
 import { Database } from '../persistence/database';
 import { SYSTEM } from '../security/actor';
 
@@ -21,6 +22,7 @@ export class Health {
     private readonly database: Database,
     @Inject(CACHE_STORE) private readonly cache: KeyValueStore,
     @Inject(SESSION_STORE) private readonly sessions: KeyValueStore,
+    @Inject(JOB_QUEUE) private readonly jobs: JobQueue,
   ) {}
 
   /** From now on readiness says down, so that no new requests are sent here. */
@@ -40,6 +42,7 @@ export class Health {
     const helpful = await this.check([
       () => this.indicate('cache', () => this.cache.ping()),
       () => this.indicate('sessions', () => this.sessions.ping()),
+      () => this.indicate('jobs', () => this.jobs.ping()),
     ]);
     const checks = { ...required, ...helpful };
     const isDown = (results: Readiness['checks']) => Object.values(results).some((result) => result.status === 'down');

@@ -1,13 +1,18 @@
-import { Global, Inject, Injectable, Module } from '@nestjs/common';
+import { Global, Injectable, Module, type OnModuleInit } from '@nestjs/common';
 import { InjectMetric, makeCounterProvider, makeGaugeProvider, makeHistogramProvider } from '@willsoto/nestjs-prometheus';
-import type { Gauge } from 'prom-client';
+import type { Pool, PoolClient } from 'pg';
+import type { Gauge, Histogram } from 'prom-client';
+import { AUDIT_FAILURES, AUDIT_SEALED, AUDIT_UNSEALED } from '../audit/audit-sealer';
 import { CACHE_REQUESTS } from '../cache/read-models';
 import { OUTBOX_LAG } from '../events/outbox-relay';
+import { JOB_AGE, JOBS_DEAD, JOBS_WAITING } from '../jobs/job-metrics';
+import { JOB_DURATION } from '../jobs/job-runner';
 import { Database } from '../persistence/database';
 import { BUS_DURATION, BusMetrics } from './bus-metrics';
 
 export const HTTP_DURATION = 'studently_http_request_duration_seconds';
 const POOL_CONNECTIONS = 'studently_pool_connections';
+const POOL_WAIT = 'studently_pool_wait_seconds';
 
 const DURATION_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
@@ -30,21 +35,59 @@ const metrics = [
     labelNames: ['outcome'],
   }),
   makeGaugeProvider({ name: OUTBOX_LAG, help: 'Age of the oldest outbox message' }),
+  makeGaugeProvider({ name: JOBS_WAITING, help: 'Jobs that must still be done, by kind', labelNames: ['job'] }),
+  makeGaugeProvider({ name: JOBS_DEAD, help: 'Jobs that were given up and wait for a person, by kind', labelNames: ['job'] }),
+  makeGaugeProvider({ name: JOB_AGE, help: 'Age of the oldest job that must still be done, by kind', labelNames: ['job'] }),
+  makeHistogramProvider({
+    name: JOB_DURATION,
+    help: 'Attempts at jobs by kind and outcome (done, failed, dead, gone, handed-back)',
+    labelNames: ['job', 'outcome'],
+    buckets: DURATION_BUCKETS,
+  }),
+  makeGaugeProvider({ name: AUDIT_UNSEALED, help: 'Age of the oldest audit event that is not sealed yet' }),
+  makeCounterProvider({ name: AUDIT_SEALED, help: 'Audit events that this process has sealed' }),
+  makeCounterProvider({ name: AUDIT_FAILURES, help: 'Times that this process could not seal the audit log' }),
   makeGaugeProvider({ name: POOL_CONNECTIONS, help: 'Database connections of the pool by state', labelNames: ['state'] }),
+  makeHistogramProvider({
+    name: POOL_WAIT,
+    help: 'How long each transaction waited for a connection of the pool, or waited in vain',
+    buckets: DURATION_BUCKETS,
+  }),
 ];
 
-/** Fills the pool gauge when it is read. */
+/** Fills the pool gauge when it is read, and times each wait for a connection, whoever waits. */
 @Injectable()
-class PoolMetrics {
-  constructor(@Inject(Database) database: Database, @InjectMetric(POOL_CONNECTIONS) gauge: Gauge<'state'>) {
-    Object.assign(gauge, {
-      collect: async () => {
-        const pool = await database.pool();
-        gauge.set({ state: 'idle' }, pool.idleCount);
-        gauge.set({ state: 'busy' }, pool.totalCount - pool.idleCount);
-        gauge.set({ state: 'waiting' }, pool.waitingCount);
+class PoolMetrics implements OnModuleInit {
+  constructor(
+    private readonly database: Database,
+    @InjectMetric(POOL_CONNECTIONS) private readonly connections: Gauge<'state'>,
+    @InjectMetric(POOL_WAIT) private readonly wait: Histogram,
+  ) {}
+
+  async onModuleInit(): Promise<void> {
+    const pool = await this.database.pool();
+    this.timeWaits(pool);
+    Object.assign(this.connections, {
+      collect: () => {
+        this.connections.set({ state: 'idle' }, pool.idleCount);
+        this.connections.set({ state: 'busy' }, pool.totalCount - pool.idleCount);
+        this.connections.set({ state: 'waiting' }, pool.waitingCount);
       },
     });
+  }
+
+  private timeWaits(pool: Pool): void {
+    const connect = pool.connect.bind(pool);
+    const timed = async (): Promise<PoolClient> => {
+      const asked = performance.now();
+      try {
+        return await connect();
+      } finally {
+        this.wait.observe((performance.now() - asked) / 1000);
+      }
+    };
+    // pg's own pool.query takes its connection by a callback.
+    Object.assign(pool, { connect: (callback?: never) => (callback ? connect(callback) : timed()) });
   }
 }
 
