@@ -1,30 +1,18 @@
-import { DomainEvent } from '@studently/platform';
+import { DomainEvent, LearnerEvent } from '@studently/platform';
 
-/** Something happened to a chat. */
-abstract class ChatEvent extends DomainEvent {
-  constructor(
-    readonly learnerId: string,
-    /** The chat's id. */
-    readonly subjectId: string,
-    override readonly changedFields: readonly string[] = [],
-  ) {
-    super();
-  }
-}
-
-export class ChatStarted extends ChatEvent {
+export class ChatStarted extends LearnerEvent {
   static override readonly topic = 'chat.started';
 }
-export class ChatRenamed extends ChatEvent {
+export class ChatRenamed extends LearnerEvent {
   static override readonly topic = 'chat.renamed';
 }
-export class ChatDeleted extends ChatEvent {
+export class ChatDeleted extends LearnerEvent {
   static override readonly topic = 'chat.deleted';
 }
-export class ChatContextChanged extends ChatEvent {
+export class ChatContextChanged extends LearnerEvent {
   static override readonly topic = 'chat.context-changed';
 }
-export class MessageAppended extends ChatEvent {
+export class MessageAppended extends LearnerEvent {
   static override readonly topic = 'chat.message-appended';
   constructor(
     learnerId: string,
@@ -35,31 +23,36 @@ export class MessageAppended extends ChatEvent {
   }
 }
 
-/** Something happened to a document. */
-abstract class DocumentEvent extends DomainEvent {
+export class DocumentAdded extends LearnerEvent {
+  static override readonly topic = 'document.added';
   constructor(
-    readonly learnerId: string,
-    /** The document's id. */
-    readonly subjectId: string,
-    override readonly changedFields: readonly string[] = [],
+    learnerId: string,
+    documentId: string,
+    /** It has brought no embedding. */
+    readonly toBeEmbedded: boolean,
   ) {
-    super();
+    super(learnerId, documentId);
   }
 }
-
-export class DocumentAdded extends DocumentEvent {
-  static override readonly topic = 'document.added';
-}
-export class DocumentChanged extends DocumentEvent {
+export class DocumentChanged extends LearnerEvent {
   static override readonly topic = 'document.changed';
+  constructor(
+    learnerId: string,
+    documentId: string,
+    changedFields: readonly string[],
+    /** What it had was of another content. */
+    readonly toBeEmbedded: boolean,
+  ) {
+    super(learnerId, documentId, changedFields);
+  }
 }
-export class DocumentDeleted extends DocumentEvent {
+export class DocumentDeleted extends LearnerEvent {
   static override readonly topic = 'document.deleted';
 }
-export class DocumentEmbedded extends DocumentEvent {
+export class DocumentEmbedded extends LearnerEvent {
   static override readonly topic = 'document.embedded';
 }
-export class DocumentEmbeddingFailed extends DocumentEvent {
+export class DocumentEmbeddingFailed extends LearnerEvent {
   static override readonly topic = 'document.embedding-failed';
 }
 /** A chunk of a bulk request: all of its documents are new. */
@@ -68,6 +61,8 @@ export class DocumentsImported extends DomainEvent {
   constructor(
     readonly learnerId: string,
     readonly documentIds: readonly string[],
+    /** Those of them that have brought no embedding. */
+    readonly idsToEmbed: readonly string[],
   ) {
     super();
   }

@@ -1,7 +1,7 @@
 import { Module, type OnModuleInit } from '@nestjs/common';
 import { MikroOrmModule } from '@mikro-orm/nestjs';
-import { ReadModels } from '@studently/platform';
-import { makeCounterProvider, makeGaugeProvider } from '@willsoto/nestjs-prometheus';
+import { Jobs, ReadModels } from '@studently/platform';
+import { makeCounterProvider } from '@willsoto/nestjs-prometheus';
 import { AddDocumentHandler } from './commands/add-document';
 import { AppendMessageHandler } from './commands/append-message';
 import { ChangeDocumentHandler } from './commands/change-document';
@@ -14,7 +14,8 @@ import { SetContextVectorHandler } from './commands/set-context-vector';
 import { StartChatHandler } from './commands/start-chat';
 import { Chat, ChatMessage } from './domain/chat.entity';
 import { Document } from './domain/document.entity';
-import { EMBEDDED_PASSAGES, EMBEDDING_JOBS, EmbeddingJobs, FAILED_DOCUMENTS } from './embeddings/embedding-jobs';
+import { DocumentAdded, DocumentChanged, DocumentsImported } from './ai-interactions.events';
+import { EMBED_DOCUMENT, EMBEDDED_PASSAGES, EmbedDocument, FAILED_DOCUMENTS } from './embeddings/embed-document';
 import { LocalEmbeddings } from './embeddings/local-embeddings';
 import { chatModel } from './queries/chat.read-model';
 import { CountDocumentsHandler } from './queries/count-documents';
@@ -27,10 +28,12 @@ import { ListDocumentsHandler } from './queries/list-documents';
 import { SearchDocumentsHandler } from './queries/search-documents';
 
 const metrics = [
-  makeGaugeProvider({ name: EMBEDDING_JOBS, help: 'Documents that wait to be embedded' }),
   makeCounterProvider({ name: EMBEDDED_PASSAGES, help: 'Passages that were embedded' }),
   makeCounterProvider({ name: FAILED_DOCUMENTS, help: 'Documents that could not be embedded' }),
 ];
+
+/** A long one slows the others down, and holds up none. */
+const DOCUMENTS_AT_ONCE = 3;
 
 /** What learners asked the AI and what it answered, and the documents that they can search. */
 @Module({
@@ -54,15 +57,24 @@ const metrics = [
     SearchDocumentsHandler,
     KeepEmbeddingHandler,
     LocalEmbeddings,
-    EmbeddingJobs,
+    EmbedDocument,
     ...metrics,
   ],
 })
 export class AiInteractionsModule implements OnModuleInit {
-  constructor(private readonly readModels: ReadModels) {}
+  constructor(
+    private readonly readModels: ReadModels,
+    private readonly jobs: Jobs,
+    private readonly embedDocument: EmbedDocument,
+  ) {}
 
   onModuleInit(): void {
     this.readModels.register(chatModel);
     this.readModels.register(documentModel);
+    this.jobs.register(EMBED_DOCUMENT, this.embedDocument, DOCUMENTS_AT_ONCE);
+    const itself = (event: { subjectId: string; toBeEmbedded: boolean }) => (event.toBeEmbedded ? [event.subjectId] : []);
+    this.jobs.on(DocumentAdded, EMBED_DOCUMENT, itself);
+    this.jobs.on(DocumentChanged, EMBED_DOCUMENT, itself);
+    this.jobs.on(DocumentsImported, EMBED_DOCUMENT, ({ idsToEmbed }) => idsToEmbed);
   }
 }

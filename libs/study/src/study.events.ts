@@ -1,27 +1,15 @@
-import { DomainEvent } from '@studently/platform';
+import { DomainEvent, LearnerEvent } from '@studently/platform';
 
-/** Something happened to a study item. */
-abstract class StudyItemEvent extends DomainEvent {
-  constructor(
-    readonly learnerId: string,
-    /** The item's id. */
-    readonly subjectId: string,
-    override readonly changedFields: readonly string[] = [],
-  ) {
-    super();
-  }
-}
-
-export class StudyItemAdded extends StudyItemEvent {
+export class StudyItemAdded extends LearnerEvent {
   static override readonly topic = 'study-item.added';
 }
-export class StudyItemChanged extends StudyItemEvent {
+export class StudyItemChanged extends LearnerEvent {
   static override readonly topic = 'study-item.changed';
 }
-export class StudyItemDeleted extends StudyItemEvent {
+export class StudyItemDeleted extends LearnerEvent {
   static override readonly topic = 'study-item.deleted';
 }
-export class StudyItemReviewed extends StudyItemEvent {
+export class StudyItemReviewed extends LearnerEvent {
   static override readonly topic = 'study-item.reviewed';
   constructor(
     learnerId: string,
@@ -31,7 +19,7 @@ export class StudyItemReviewed extends StudyItemEvent {
     super(learnerId, itemId, ['schedule']);
   }
 }
-export class ReviewUndone extends StudyItemEvent {
+export class ReviewUndone extends LearnerEvent {
   static override readonly topic = 'study-item.review-undone';
   constructor(
     learnerId: string,
@@ -57,24 +45,12 @@ export class StudyItemsImported extends DomainEvent {
   }
 }
 
-/** Something happened to an entry of the learner's progress. */
-abstract class ProgressEvent extends DomainEvent {
-  constructor(
-    readonly learnerId: string,
-    /** The entry's id. */
-    readonly subjectId: string,
-    override readonly changedFields: readonly string[] = [],
-  ) {
-    super();
-  }
-}
-
-export class ProgressRecorded extends ProgressEvent {
+export class ProgressRecorded extends LearnerEvent {
   static override readonly topic = 'progress.recorded';
 }
-export class ProgressChanged extends ProgressEvent {
+export class ProgressChanged extends LearnerEvent {
   static override readonly topic = 'progress.changed';
 }
-export class ProgressDeleted extends ProgressEvent {
+export class ProgressDeleted extends LearnerEvent {
   static override readonly topic = 'progress.deleted';
 }

@@ -5,7 +5,7 @@ import { Document } from '../domain/document.entity';
 import type { NewDocument } from '../domain/new-document';
 import { CLIENT_MODEL } from '../domain/vector';
 import { documentModel, type DocumentView } from '../queries/document.read-model';
-import { addPassages, queueEmbedding } from './document-rows';
+import { addPassages } from './document-rows';
 
 /** Keeps a document and has it embedded, unless it brings its embedding. Adding the same document twice is once. */
 export class AddDocument extends Command<Written<DocumentView>> {
@@ -26,21 +26,21 @@ export class AddDocumentHandler implements ICommandHandler<AddDocument> {
       const existing = await tx.em.findOne(
         Document,
         { userId: actor.userId, id: wanted.id },
-        { populate: ['content', 'embedding'] },
+        { populate: ['content', 'contentSealed', 'embedding'] },
       );
-      if (existing && !existing.holds(wanted)) throw new IdTaken();
+      const cipher = await tx.cipher(actor.userId);
+      if (existing && !existing.holds(wanted, cipher)) throw new IdTaken();
       if (existing) tx.existed();
-      else await this.add(tx, Document.of(actor.userId, wanted));
+      else await this.add(tx, Document.of(actor.userId, wanted, cipher), wanted.content);
       return tx.view(documentModel, actor.userId, wanted.id);
     });
   }
 
-  private async add(tx: Transaction, document: Document): Promise<void> {
+  private async add(tx: Transaction, document: Document, content: string): Promise<void> {
     tx.em.persist(document);
     await tx.em.flush();
-    const { content, embedding } = document;
+    const { embedding } = document;
     if (embedding) await addPassages(tx, document, [{ content, startsAt: 0, embedding }], CLIENT_MODEL);
-    else await queueEmbedding(tx, document);
-    tx.record(new DocumentAdded(document.userId, document.id));
+    tx.record(new DocumentAdded(document.userId, document.id, !embedding));
   }
 }

@@ -29,7 +29,7 @@ export class AppendMessageHandler implements ICommandHandler<AppendMessage> {
     return this.unitOfWork.run<AppendedMessage>(actor, async (tx) => {
       const chat = await lockChat(tx, actor, chatId);
       const parentSeq = parentId === undefined ? undefined : await this.seqOf(tx, actor, chatId, parentId);
-      const appended = chat.append(message, parentSeq);
+      const appended = chat.append(message, await tx.cipher(actor.userId), parentSeq);
       tx.em.persist(appended);
       tx.record(new MessageAppended(actor.userId, chatId, appended.seq));
       return View.of({ id: appended.id, seq: appended.seq });

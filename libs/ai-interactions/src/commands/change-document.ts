@@ -4,7 +4,7 @@ import { DocumentChanged } from '../ai-interactions.events';
 import type { Document, DocumentChanges } from '../domain/document.entity';
 import { CLIENT_MODEL } from '../domain/vector';
 import { documentModel, type DocumentView } from '../queries/document.read-model';
-import { addPassages, dequeueEmbedding, lockDocument, queueEmbedding, removePassages } from './document-rows';
+import { addPassages, lockDocument, removePassages } from './document-rows';
 
 /** Changes what is given. Another content is embedded anew, unless an embedding comes with it. */
 export class ChangeDocument extends Command<Written<DocumentView>> {
@@ -27,17 +27,17 @@ export class ChangeDocumentHandler implements ICommandHandler<ChangeDocument> {
       const whole = changes.content !== undefined || changes.embedding !== undefined;
       const document = await lockDocument(tx, actor, documentId, whole);
       expectVersion(document, ifMatch);
-      if (document.change(changes)) await this.renewPassages(tx, document, changes.embedding);
-      tx.record(new DocumentChanged(actor.userId, documentId, Object.keys(changes)));
+      const anew = document.change(changes, await tx.cipher(actor.userId));
+      if (anew) await this.renewPassages(tx, document, changes.embedding);
+      tx.record(new DocumentChanged(actor.userId, documentId, Object.keys(changes), anew && !changes.embedding));
       return tx.view(documentModel, actor.userId, documentId);
     });
   }
 
   private async renewPassages(tx: Transaction, document: Document, embedding: number[] | undefined): Promise<void> {
     await removePassages(tx, document);
-    if (embedding) {
-      await addPassages(tx, document, [{ content: document.content, startsAt: 0, embedding }], CLIENT_MODEL);
-      await dequeueEmbedding(tx, document);
-    } else await queueEmbedding(tx, document);
+    if (!embedding) return;
+    const content = document.text(await tx.cipher(document.userId));
+    await addPassages(tx, document, [{ content, startsAt: 0, embedding }], CLIENT_MODEL);
   }
 }

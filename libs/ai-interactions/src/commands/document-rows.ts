@@ -3,6 +3,7 @@ import { NotFound, type Learner, type Transaction } from '@studently/platform';
 import { Document } from '../domain/document.entity';
 import type { Passage } from '../domain/passages';
 import { vectorText } from '../domain/vector';
+import { sealPassages } from './sealed-passages';
 
 /** A passage with what the model says about it; undefined where it says nothing. */
 export type EmbeddedPassage = Passage & { embedding?: readonly number[] };
@@ -15,7 +16,7 @@ export async function lockDocument(tx: Transaction, actor: Learner, documentId: 
   const document = await tx.em.findOne(
     Document,
     { userId: actor.userId, id: documentId },
-    { lockMode: LockMode.PESSIMISTIC_WRITE, ...(whole && { populate: ['content', 'embedding'] }) },
+    { lockMode: LockMode.PESSIMISTIC_WRITE, ...(whole && { populate: ['content', 'contentSealed', 'embedding'] }) },
   );
   if (!document) throw new NotFound('document');
   return document;
@@ -30,15 +31,25 @@ export async function addPassages(
 ): Promise<void> {
   for (let from = 0; from < passages.length; from += CHUNK) {
     const chunk = passages.slice(from, from + CHUNK);
+    const sealed = await sealPassages(
+      tx,
+      userId,
+      chunk.map(({ content }) => content),
+    );
     await tx.query(
-      `insert into document_passages (user_id, document_id, ordinal, content, starts_at, embedding, embedding_model)
-       select $1, $2, $3 + nr, content, starts_at, embedding::vector, case when embedding is not null then $7 end
-       from unnest($4::text[], $5::int[], $6::text[]) with ordinality passage (content, starts_at, embedding, nr)`,
+      `insert into document_passages
+         (user_id, document_id, id, ordinal, content_sealed, lexemes_sealed, starts_at, embedding, embedding_model)
+       select $1, $2, id, $3 + nr, content, lexemes::tsvector, starts_at, embedding::vector,
+         case when embedding is not null then $9 end
+       from unnest($4::uuid[], $5::bytea[], $6::text[], $7::int[], $8::text[])
+         with ordinality passage (id, content, lexemes, starts_at, embedding, nr)`,
       [
         userId,
         id,
         from,
-        chunk.map(({ content }) => content),
+        sealed.map((passage) => passage.id),
+        sealed.map(({ content }) => content),
+        sealed.map(({ lexemes }) => lexemes),
         chunk.map(({ startsAt }) => startsAt),
         chunk.map(({ embedding }) => (embedding ? vectorText(embedding) : null)),
         model,
@@ -49,17 +60,4 @@ export async function addPassages(
 
 export async function removePassages(tx: Transaction, { userId, id }: Document): Promise<void> {
   await tx.query('delete from document_passages where user_id = $1 and document_id = $2', [userId, id]);
-}
-
-/** Has the document embedded in the background. One that is asked for again begins anew. */
-export async function queueEmbedding(tx: Transaction, { userId, id }: Document): Promise<void> {
-  await tx.query(
-    `insert into embedding_jobs (user_id, id) values ($1, $2)
-     on conflict (user_id, id) do update set attempts = 0, available_at = excluded.available_at`,
-    [userId, id],
-  );
-}
-
-export async function dequeueEmbedding(tx: Transaction, { userId, id }: Document): Promise<void> {
-  await tx.query('delete from embedding_jobs where user_id = $1 and id = $2', [userId, id]);
 }

@@ -17,6 +17,7 @@ import { DocumentsImported } from '../ai-interactions.events';
 import { DocumentTypeUnknown } from '../domain/document.errors';
 import type { NewDocument } from '../domain/new-document';
 import { CLIENT_MODEL, vectorText } from '../domain/vector';
+import { sealPassages } from './sealed-passages';
 
 /**
  * Takes one chunk of a bulk request. What cannot be kept is rejected line by line; a document that is there
@@ -35,38 +36,48 @@ export class ImportDocuments extends Command<Written<LinesTaken>> {
 
 const GIVEN = `
   json_to_recordset($2::json)
-    as given (line int, id uuid, type text, title text, content text, metadata jsonb, embedding text)`;
+    as given (line int, id uuid, type text, title text, content text, metadata jsonb, embedding text,
+      "passageId" uuid, passage text, lexemes text)`;
 
-/** What belongs to a new document comes with it: its job, or its one passage. */
+/** The one passage of a document that brings its embedding comes with it. */
 const INSERT = `
   with given as (select * from ${GIVEN}), inserted as (
-    insert into documents (user_id, id, type, title, content, metadata, embedding, embedding_model, status)
-    select $1, id, type, title, content, metadata, embedding::vector, case when embedding is not null then $3 end,
+    insert into documents (user_id, id, type, title, content_sealed, metadata, embedding, embedding_model, status)
+    select $1, id, type, title, decode(content, 'base64'), metadata, embedding::vector, case when embedding is not null then $3 end,
       case when embedding is null then 'pending' else 'ready' end
     from given join document_types using (type)
     order by line
     on conflict (user_id, id) do nothing
-    returning id, content, embedding, embedding_model
-  ), queued as (
-    insert into embedding_jobs (user_id, id) select $1, id from inserted where embedding is null
+    returning id, content_sealed, embedding, embedding_model
   ), passages as (
-    insert into document_passages (user_id, document_id, ordinal, content, starts_at, embedding, embedding_model)
-    select $1, id, 1, content, 0, embedding, embedding_model from inserted where embedding is not null
+    insert into document_passages
+      (user_id, document_id, id, ordinal, content_sealed, lexemes_sealed, starts_at, embedding, embedding_model)
+    select $1, d.id, g."passageId", 1, decode(g.passage, 'base64'), g.lexemes::tsvector, 0, d.embedding, d.embedding_model
+    from inserted d join given g on g.id = d.id and decode(g.content, 'base64') = d.content_sealed
+    where d.embedding is not null
   )
-  select id from inserted`;
+  select id, embedding is null as "toBeEmbedded" from inserted`;
 
-/** Of lines that were not inserted: whether the type exists, and whether the same document is there. */
+/** Of lines that were not inserted: whether the type exists, and whether the same document is there, but for its content. */
 const COMPARE = `
   select line, exists (select from document_types t where t.type = given.type) as "typeKnown",
-    coalesce(d.type = given.type and d.title is not distinct from given.title and d.content = given.content
+    coalesce(d.type = given.type and d.title is not distinct from given.title
       and d.metadata = given.metadata
-      and case when d.embedding_model = $3 then d.embedding end is not distinct from given.embedding::vector, false) as same
+      and case when d.embedding_model = $3 then d.embedding end is not distinct from given.embedding::vector, false) as same,
+    d.content, d.content_sealed as "contentSealed"
   from ${GIVEN} left join documents d on d.user_id = $1 and d.id = given.id`;
+
+interface Inserted {
+  id: string;
+  toBeEmbedded: boolean;
+}
 
 interface Compared {
   line: number;
   typeKnown: boolean;
   same: boolean;
+  content: string | null;
+  contentSealed: Buffer | null;
 }
 
 @CommandHandler(ImportDocuments)
@@ -78,33 +89,51 @@ export class ImportDocumentsHandler implements ICommandHandler<ImportDocuments> 
     return this.unitOfWork.run<LinesTaken>(actor, async (tx) => {
       const open = await openLines(tx, batch, lines);
       const inserted = await this.insert(tx, actor, open);
-      const rejected = await this.rejections(tx, actor, takenOnce(open, inserted));
+      const rejected = await this.rejections(
+        tx,
+        actor,
+        takenOnce(
+          open,
+          inserted.map(({ id }) => id),
+        ),
+      );
       const refused = new Set(rejected.map(({ line }) => line));
       await markAccepted(
         tx,
         batch,
         open.map(({ line }) => line).filter((line) => !refused.has(line)),
       );
-      if (inserted.length > 0) tx.record(new DocumentsImported(actor.userId, inserted));
+      if (inserted.length > 0) tx.record(imported(actor.userId, inserted));
       else tx.existed();
       return View.of({ accepted: lines.length - rejected.length, rejected });
     });
   }
 
-  /** @returns the ids of the documents that are new */
-  private async insert(tx: Transaction, { userId }: Learner, lines: BulkLine<NewDocument>[]): Promise<string[]> {
+  /** @returns the documents that are new */
+  private async insert(tx: Transaction, { userId }: Learner, lines: BulkLine<NewDocument>[]): Promise<Inserted[]> {
     if (lines.length === 0) return [];
-    const rows = await tx.query<{ id: string }>(INSERT, [userId, given(lines), CLIENT_MODEL]);
-    return rows.map(({ id }) => id);
+    return tx.query<Inserted>(INSERT, [userId, await sealed(tx, userId, lines), CLIENT_MODEL]);
   }
 
   private async rejections(tx: Transaction, { userId }: Learner, lines: BulkLine<NewDocument>[]): Promise<Rejection[]> {
     if (lines.length === 0) return [];
-    const compared = await tx.query<Compared>(COMPARE, [userId, given(lines), CLIENT_MODEL]);
+    const compared = await tx.query<Compared>(COMPARE, [userId, given(lines.map(row)), CLIENT_MODEL]);
+    const cipher = await tx.cipher(userId);
+    const wanted = new Map(lines.map(({ line, value }) => [line, value]));
+    const isSame = ({ line, same, content, contentSealed }: Compared) => {
+      if (!same) return false;
+      const { id, content: given } = wanted.get(line)!;
+      return given === (contentSealed ? cipher.open('documents.content', id, contentSealed) : content);
+    };
     return compared
-      .filter(({ typeKnown, same }) => !typeKnown || !same)
+      .filter((line) => !line.typeKnown || !isSame(line))
       .map(({ line, typeKnown }) => rejection(line, typeKnown ? new IdTaken() : new DocumentTypeUnknown()));
   }
+}
+
+function imported(userId: string, documents: Inserted[]): DocumentsImported {
+  const ids = (some: Inserted[]) => some.map(({ id }) => id);
+  return new DocumentsImported(userId, ids(documents), ids(documents.filter(({ toBeEmbedded }) => toBeEmbedded)));
 }
 
 /** The lines whose document was there before, or is an earlier line's. */
@@ -117,12 +146,29 @@ function rejection(line: number, { code, message, details: { faults } }: DomainE
   return { line, code, detail: faults?.map((fault) => `${fault.path}: ${fault.message}`).join('; ') ?? message };
 }
 
-function given(lines: BulkLine<NewDocument>[]): string {
-  return JSON.stringify(
-    lines.map(({ line, value: { embedding, ...document } }) => ({
-      line,
-      ...document,
-      embedding: embedding && vectorText(embedding),
-    })),
+const given = (rows: object[]) => JSON.stringify(rows);
+
+/** What can be compared in the database: not the content. */
+function row({ line, value: { embedding, content: _, ...document } }: BulkLine<NewDocument>) {
+  return { line, ...document, embedding: embedding && vectorText(embedding) };
+}
+
+async function sealed(tx: Transaction, userId: string, lines: BulkLine<NewDocument>[]): Promise<string> {
+  const cipher = await tx.cipher(userId);
+  const whole = lines.filter(({ value }) => value.embedding);
+  const passages = await sealPassages(
+    tx,
+    userId,
+    whole.map(({ value }) => value.content),
   );
+  const passageOf = new Map(whole.map((line, nr) => [line, passages[nr]!]));
+  const rows = lines.map((line) => {
+    const passage = passageOf.get(line);
+    return {
+      ...row(line),
+      content: cipher.seal('documents.content', line.value.id, line.value.content).toString('base64'),
+      ...(passage && { passageId: passage.id, passage: passage.content.toString('base64'), lexemes: passage.lexemes }),
+    };
+  });
+  return given(rows);
 }

@@ -1,11 +1,11 @@
 import { LockMode } from '@mikro-orm/core';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
-import { UnitOfWork, View, type Learner, type Transaction, type Written } from '@studently/platform';
+import { UnitOfWork, VersionMismatch, type Learner, type Transaction, type Written } from '@studently/platform';
 import { DocumentEmbedded, DocumentEmbeddingFailed } from '../ai-interactions.events';
 import { Document } from '../domain/document.entity';
 import type { EmbeddingFailure } from '../domain/document.errors';
 import { normalisedMean } from '../domain/vector';
-import { addPassages, dequeueEmbedding, type EmbeddedPassage } from './document-rows';
+import { addPassages, type EmbeddedPassage } from './document-rows';
 
 export interface Embedding {
   /** Of the document that was read. */
@@ -16,8 +16,8 @@ export interface Embedding {
   failure?: EmbeddingFailure;
 }
 
-/** Keeps what the model has made of a document, or that it cannot make anything of it, unless the document has changed. */
-export class KeepEmbedding extends Command<Written<{ kept: boolean }>> {
+/** Keeps what the model has made of a document, or that it cannot make anything of it. @throws VersionMismatch if the document has changed */
+export class KeepEmbedding extends Command<Written<void>> {
   constructor(
     readonly actor: Learner,
     readonly documentId: string,
@@ -31,22 +31,20 @@ export class KeepEmbedding extends Command<Written<{ kept: boolean }>> {
 export class KeepEmbeddingHandler implements ICommandHandler<KeepEmbedding> {
   constructor(private readonly unitOfWork: UnitOfWork) {}
 
-  execute({ actor, documentId, embedding }: KeepEmbedding): Promise<Written<{ kept: boolean }>> {
-    return this.unitOfWork.run<{ kept: boolean }>(actor, async (tx) => {
+  execute({ actor, documentId, embedding }: KeepEmbedding): Promise<Written<void>> {
+    return this.unitOfWork.run(actor, async (tx) => {
       const document = await tx.em.findOne(
         Document,
         { userId: actor.userId, id: documentId, status: 'pending', version: embedding.version },
         { lockMode: LockMode.PESSIMISTIC_WRITE },
       );
-      if (document) await this.keep(tx, document, embedding);
-      else tx.existed();
-      return View.of({ kept: document !== null });
+      if (!document) throw new VersionMismatch();
+      await this.keep(tx, document, embedding);
     });
   }
 
   private async keep(tx: Transaction, document: Document, { model, passages, failure }: Embedding): Promise<void> {
     await addPassages(tx, document, passages, model);
-    await dequeueEmbedding(tx, document);
     const vectors = passages.flatMap(({ embedding }) => (embedding ? [embedding] : []));
     if (vectors.length > 0) {
       document.embedded(normalisedMean(vectors), model);

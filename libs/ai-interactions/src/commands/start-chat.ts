@@ -36,7 +36,8 @@ export class StartChatHandler implements ICommandHandler<StartChat> {
         tx.existed();
       } else {
         const chat = Chat.start(actor.userId, wanted.id, wanted.title);
-        const messages = (wanted.messages ?? []).map((message) => chat.append(message));
+        const cipher = await tx.cipher(actor.userId);
+        const messages = (wanted.messages ?? []).map((message) => chat.append(message, cipher));
         tx.em.persist([chat, ...messages]);
         tx.record(new ChatStarted(actor.userId, chat.id));
       }
@@ -52,11 +53,14 @@ export class StartChatHandler implements ICommandHandler<StartChat> {
       { userId: chat.userId, chat },
       { orderBy: { seq: 'asc' }, limit: messages.length || 1 },
     );
+    const cipher = await tx.cipher(chat.userId);
     const same =
       chat.title === wanted.title &&
       messages.every(
         ({ role, content, metadata = {} }, index) =>
-          first[index]?.role === role && first[index].content === content && isDeepStrictEqual(first[index].metadata, metadata),
+          first[index]?.role === role &&
+          first[index].text(cipher) === content &&
+          isDeepStrictEqual(first[index].metadata, metadata),
       );
     if (!same) throw new IdTaken();
   }

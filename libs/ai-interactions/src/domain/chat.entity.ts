@@ -1,4 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core';
+import type { LearnerCipher } from '@studently/platform';
 import { VectorType } from 'pgvector/mikro-orm';
 import { EMBEDDING_DIMENSIONS } from './vector';
 
@@ -54,10 +55,15 @@ export class Chat extends ChatSchema.class {
    * Adds a message at the end. The chat has to be locked: the next number is its own count.
    * @param parentSeq the message that this one answers; by default the one before it
    */
-  append(message: NewMessage, parentSeq: number | null = this.messageCount || null): ChatMessage {
+  append(
+    { content, ...message }: NewMessage,
+    cipher: LearnerCipher,
+    parentSeq: number | null = this.messageCount || null,
+  ): ChatMessage {
     this.messageCount += 1;
     return Object.assign(new ChatMessage(), {
       ...message,
+      contentSealed: cipher.seal('chat_messages.content', message.id, content),
       metadata: message.metadata ?? {},
       chat: this,
       userId: this.userId,
@@ -85,13 +91,16 @@ const ChatMessageSchema = defineEntity({
     seq: p.integer(),
     parentSeq: p.integer().nullable(),
     role: p.enum(MESSAGE_ROLES).columnType('text'),
-    content: p.text(),
+    /** Of rows that are not sealed yet. */
+    content: p.text().nullable(),
+    contentSealed: p.blob().nullable().$type<Buffer>(),
     metadata: p.json<Record<string, unknown>>().default('{}'),
     createdAt: p.datetime(3).defaultRaw('now()'),
   },
   checks: [
     { name: 'chat_messages_seq_check', expression: 'seq >= 1' },
     { name: 'chat_messages_metadata_check', expression: `jsonb_typeof(metadata) = 'object'` },
+    { name: 'chat_messages_content_once', expression: 'num_nonnulls(content, content_sealed) = 1' },
     { name: 'chat_messages_parent', expression: 'parent_seq >= 1 and parent_seq < seq' },
   ],
   uniques: [
@@ -103,5 +112,10 @@ const ChatMessageSchema = defineEntity({
 });
 
 /** One turn of a chat. It never changes, and leaves only with its chat. */
-export class ChatMessage extends ChatMessageSchema.class {}
+export class ChatMessage extends ChatMessageSchema.class {
+  /** @throws SealedDataUnreadable */
+  text(cipher: LearnerCipher): string {
+    return this.contentSealed ? cipher.open('chat_messages.content', this.id, this.contentSealed) : this.content!;
+  }
+}
 ChatMessageSchema.setClass(ChatMessage);

@@ -1,12 +1,14 @@
+import { newCipher } from '../../../../test/support/cipher';
 import { Chat } from './chat.entity';
 
 const chat = () => Chat.start('11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222', 'Photosynthesis');
+const cipher = newCipher(chat().userId);
 const message = (content: string) => ({ id: crypto.randomUUID(), role: 'user' as const, content });
 
 describe('Chat', () => {
   it('AI-3 numbers its messages from 1 without a gap, each an answer to the one before', () => {
     const subject = chat();
-    const appended = ['a', 'b', 'c'].map((content) => subject.append(message(content)));
+    const appended = ['a', 'b', 'c'].map((content) => subject.append(message(content), cipher));
     expect(appended.map(({ seq, parentSeq }) => [seq, parentSeq])).toEqual([
       [1, null],
       [2, 1],
@@ -15,10 +17,18 @@ describe('Chat', () => {
     expect(subject.messageCount).toBe(3);
   });
 
+  it('SEC-6 keeps what is said sealed, in its own place', () => {
+    const appended = chat().append(message('Grass is green.'), cipher);
+    expect(appended.text(cipher)).toBe('Grass is green.');
+    expect(JSON.stringify(appended) + appended.contentSealed!.toString('latin1')).not.toContain('Grass');
+    appended.id = crypto.randomUUID();
+    expect(() => appended.text(cipher)).toThrow(expect.objectContaining({ code: 'SEALED_DATA_UNREADABLE' }));
+  });
+
   it('lets a message answer an earlier one', () => {
     const subject = chat();
-    subject.append(message('question'));
-    subject.append(message('answer'));
-    expect(subject.append(message('another answer'), 1).parentSeq).toBe(1);
+    subject.append(message('question'), cipher);
+    subject.append(message('answer'), cipher);
+    expect(subject.append(message('another answer'), cipher, 1).parentSeq).toBe(1);
   });
 });

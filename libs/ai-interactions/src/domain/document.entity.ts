@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { defineEntity, p } from '@mikro-orm/core';
+import type { LearnerCipher } from '@studently/platform';
 import { VectorType } from 'pgvector/mikro-orm';
 import type { EmbeddingFailure } from './document.errors';
 import type { NewDocument } from './new-document';
@@ -16,7 +17,9 @@ const DocumentSchema = defineEntity({
     id: p.uuid().primary().defaultRaw('uuid_generate_v4()'),
     type: p.text(),
     title: p.text().nullable(),
-    content: p.text().lazy(),
+    /** Of rows that are not sealed yet. */
+    content: p.text().nullable().lazy(),
+    contentSealed: p.blob().nullable().lazy().$type<Buffer>(),
     metadata: p.json<Record<string, unknown>>().default('{}'),
     embedding: p
       .type(VectorType)
@@ -34,6 +37,7 @@ const DocumentSchema = defineEntity({
   checks: [
     { name: 'documents_title_check', expression: 'length(title) >= 1 and length(title) <= 300' },
     { name: 'documents_content_check', expression: 'octet_length(content) >= 1 and octet_length(content) <= 1048576' },
+    { name: 'documents_content_once', expression: 'num_nonnulls(content, content_sealed) = 1' },
     { name: 'documents_metadata_check', expression: `jsonb_typeof(metadata) = 'object'` },
     { name: 'documents_embedded', expression: `(status = 'ready') = (embedding is not null)` },
     { name: 'documents_embedding_has_model', expression: '(embedding is null) = (embedding_model is null)' },
@@ -49,20 +53,26 @@ export type DocumentChanges = Partial<Omit<NewDocument, 'id'>>;
 
 /** Something that a learner reads or writes. It is found as soon as it has passages. */
 export class Document extends DocumentSchema.class {
-  static of(userId: string, { id, embedding, ...fields }: NewDocument): Document {
-    const document = Object.assign(new Document(), { userId, id, ...fields });
+  static of(userId: string, { id, embedding, content, ...fields }: NewDocument, cipher: LearnerCipher): Document {
+    const contentSealed = cipher.seal('documents.content', id, content);
+    const document = Object.assign(new Document(), { userId, id, contentSealed, ...fields });
     if (embedding) document.embedded(embedding, CLIENT_MODEL);
     else document.toBeEmbedded();
     return document;
   }
 
+  /** Its content, which has to be loaded. @throws SealedDataUnreadable */
+  text(cipher: LearnerCipher): string {
+    return this.contentSealed ? cipher.open('documents.content', this.id, this.contentSealed) : this.content!;
+  }
+
   /** Whether creating `wanted` would have made this document. Content and embedding have to be loaded. */
-  holds({ type, title, content, metadata, embedding }: NewDocument): boolean {
+  holds({ type, title, content, metadata, embedding }: NewDocument, cipher: LearnerCipher): boolean {
     const supplied = this.embeddingModel === CLIENT_MODEL ? this.embedding : undefined;
     return (
       this.type === type &&
       this.title === title &&
-      this.content === content &&
+      this.text(cipher) === content &&
       isDeepStrictEqual(this.metadata, metadata) &&
       sameVector(supplied, embedding)
     );
@@ -72,10 +82,13 @@ export class Document extends DocumentSchema.class {
    * Applies what is given. Content and embedding have to be loaded where one of them is given.
    * @returns whether its passages have to be made anew; content that had failed is tried again
    */
-  change({ embedding, content, ...fields }: DocumentChanges): boolean {
+  change({ embedding, content, ...fields }: DocumentChanges, cipher: LearnerCipher): boolean {
     Object.assign(this, fields);
-    const anew = content !== undefined && (content !== this.content || this.status === 'failed');
-    if (content !== undefined) this.content = content;
+    const anew = content !== undefined && (content !== this.text(cipher) || this.status === 'failed');
+    if (content !== undefined) {
+      this.contentSealed = cipher.seal('documents.content', this.id, content);
+      this.content = null;
+    }
     if (embedding) this.embedded(embedding, CLIENT_MODEL);
     else if (anew) this.toBeEmbedded();
     return anew || embedding !== undefined;

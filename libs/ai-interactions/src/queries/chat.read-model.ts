@@ -1,4 +1,4 @@
-import { asView, forgottenBy, type ReadModel } from '@studently/platform';
+import { asView, forgottenBy, sealedJson, type ReadModel } from '@studently/platform';
 import { ChatContextChanged, ChatDeleted, ChatRenamed, ChatStarted, MessageAppended } from '../ai-interactions.events';
 import type { MessageRole } from '../domain/chat.entity';
 
@@ -40,7 +40,7 @@ export const chatModel: ReadModel<ChatPage, ChatView> = {
         iso8601(c.created_at) as "createdAt", iso8601(c.updated_at) as "updatedAt", c.version
       from chats c cross join lateral (
         select coalesce(json_agg(message), '[]') as messages from (
-          select m.seq, m.id, parent.id as "parentId", m.role, m.content, m.metadata, iso8601(m.created_at) as "createdAt"
+          select m.seq, m.id, parent.id as "parentId", m.role, ${sealedJson('chat_messages.content', 'm')} as content, m.metadata, iso8601(m.created_at) as "createdAt"
           from chat_messages m
           left join chat_messages parent
             on parent.user_id = m.user_id and parent.chat_id = m.chat_id and parent.seq = m.parent_seq
@@ -51,6 +51,7 @@ export const chatModel: ReadModel<ChatPage, ChatView> = {
       where c.user_id = $1 and c.id = $2`),
   values: (userId, { chatId, after, limit }) => [userId, chatId, after, limit],
   key: ({ chatId, after, limit }) => `chat:${chatId}:${after}:${limit}`,
+  isSealed: true,
   tag: ({ chatId }) => `chat:${chatId}`,
   forgottenBy: [ChatStarted, ChatRenamed, ChatContextChanged, ChatDeleted, MessageAppended].map((type) =>
     forgottenBy(type, (event) => [`chat:${event.subjectId}`]),

@@ -1,4 +1,4 @@
-import { asView, forgottenBy, type ReadModel } from '@studently/platform';
+import { asView, forgottenBy, sealedJson, type ReadModel } from '@studently/platform';
 import {
   DocumentAdded,
   DocumentChanged,
@@ -33,9 +33,12 @@ export const DOCUMENT_SUMMARY = `
 
 /** A document with its content. $2 is its id. */
 export const documentModel: ReadModel<string, DocumentView> = {
-  sql: asView(`select ${DOCUMENT_SUMMARY}, d.content from documents d where d.user_id = $1 and d.id = $2`),
+  sql: asView(`select 
+    ${DOCUMENT_SUMMARY}, ${sealedJson('documents.content', 'd')} as content
+    from documents d where d.user_id = $1 and d.id = $2`),
   values: (userId, documentId) => [userId, documentId],
   key: (documentId) => `document:${documentId}`,
+  isSealed: true,
   tag: (documentId) => `document:${documentId}`,
   forgottenBy: [DocumentAdded, DocumentChanged, DocumentDeleted, DocumentEmbedded, DocumentEmbeddingFailed].map((type) =>
     forgottenBy(type, (event) => [`document:${event.subjectId}`]),

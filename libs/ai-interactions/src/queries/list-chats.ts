@@ -1,5 +1,5 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
-import { Database, pageOf, type Learner, type Page, type PageRequest, type View } from '@studently/platform';
+import { Database, ownerOf, pageOf, type Learner, type Page, type PageRequest, type View } from '@studently/platform';
 import type { ChatView } from './chat.read-model';
 
 export type ChatSummary = Omit<ChatView, 'messages' | 'nextAfter'>;
@@ -33,7 +33,13 @@ export class ListChatsHandler implements IQueryHandler<ListChats> {
 
   async execute({ actor, filter, page }: ListChats): Promise<View<Page<ChatSummary>>> {
     return pageOf(page, (after, limit) =>
-      this.database.read(actor, SQL, [actor.userId, filter.title ?? null, after?.createdAt ?? null, after?.id ?? null, limit]),
+      this.database.read(actor, SQL, [
+        ownerOf(actor),
+        filter.title ?? null,
+        after?.createdAt ?? null,
+        after?.id ?? null,
+        limit,
+      ]),
     );
   }
 }

@@ -1,5 +1,5 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
-import { Database, pageOf, type Learner, type Page, type PageRequest, type View } from '@studently/platform';
+import { Database, ownerOf, pageOf, type Learner, type Page, type PageRequest, type View } from '@studently/platform';
 import { DOCUMENT_SUMMARY, type DocumentView } from './document.read-model';
 
 export type DocumentSummary = Omit<DocumentView, 'content'>;
@@ -30,7 +30,7 @@ export class ListDocumentsHandler implements IQueryHandler<ListDocuments> {
 
   async execute({ actor, filter, page }: ListDocuments): Promise<View<Page<DocumentSummary>>> {
     return pageOf(page, (after, limit) =>
-      this.database.read(actor, SQL, [actor.userId, filter.type ?? null, after?.createdAt ?? null, after?.id ?? null, limit]),
+      this.database.read(actor, SQL, [ownerOf(actor), filter.type ?? null, after?.createdAt ?? null, after?.id ?? null, limit]),
     );
   }
 }

@@ -1,5 +1,5 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
-import { Database, View, type Learner } from '@studently/platform';
+import { Database, LearnerKeys, openSealedJson, ownerOf, View, type Learner } from '@studently/platform';
 import { FilterUnknown } from '../domain/document.errors';
 import { vectorText } from '../domain/vector';
 import { LOCAL_MODEL, LocalEmbeddings } from '../embeddings/local-embeddings';
@@ -47,26 +47,33 @@ export class SearchDocuments extends Query<View<SearchResult>> {
   }
 }
 
-/** Any word of the query counts, in its stem; all of them count more, the nearer to each other (cover density). */
-const ALL_WORDS = `plainto_tsquery('english', $3)`;
-/** A lexeme holds no space, so nothing but the operator is replaced. */
-const ANY_WORD = `replace(${ALL_WORDS}::text, ' & ', ' | ')::tsquery`;
+/** The words of a text, in their stems; none where it has no word that counts. */
+const WORDS = `select plainto_tsquery('english', $1)::text as words`;
+/** A quoted lexeme in a tsquery. */
+const LEXEME = /'(?:[^'\\]|''|\\.)*'/g;
 
 /**
  * Ranks every passage that matches, by its meaning ($2, exact) and by its words ($3), and fuses the two ranks:
  * the score is the sum of weight / (60 + rank) (Cormack, Clarke and Büttcher, Reciprocal Rank Fusion, SIGIR 2009).
  * Words count twice: on real questions they alone find more than the local model alone (docs/adr/0012).
+ * Any word of the query counts ($8); all of them count more, the nearer to each other (cover density; $9). They are keyed
+ * hashes, as the passages' own words are; $10 and $11 are the same for passages that are not sealed yet.
  * With one of them alone the score is its own. $4 is the model that the vector can be compared with; null: any.
  */
+const TEXT = `sealed_json('document_passages.content', p.user_id, p.id, left(p.content, 10000), p.content_sealed)`;
 const SQL = `
   with candidates as materialized (
     select p.id, p.document_id, p.ordinal,
       case when $4::text is null or p.embedding_model = $4 then 1 - (p.embedding <=> $2::vector) end as similarity,
-      case when p.lexemes @@ query.any_word
-        then ts_rank(p.lexemes, query.any_word, 1) + ts_rank_cd(p.lexemes, query.all_words, 1) end as word_rank
+      case when words.lexemes @@ words.any_word
+        then ts_rank(words.lexemes, words.any_word, 1) + ts_rank_cd(words.lexemes, words.all_words, 1) end as word_rank
     from document_passages p
     join documents d on d.user_id = p.user_id and d.id = p.document_id
-    cross join (select ${ANY_WORD} as any_word, ${ALL_WORDS} as all_words) query
+    cross join lateral (
+      select p.lexemes_sealed as lexemes, $8::tsquery as any_word, $9::tsquery as all_words where p.lexemes_sealed is not null
+      union all
+      select p.lexemes, $10::tsquery, $11::tsquery where p.lexemes_sealed is null
+    ) words
     where p.user_id = $1
       and ($5::text is null or d.type = $5)
       and ($6::jsonb is null or d.metadata @> $6)
@@ -86,7 +93,7 @@ const SQL = `
   )
   select coalesce(max(matched), 0)::int as matched, coalesce(json_agg(json_build_object(
       'document', json_build_object('id', d.id, 'type', d.type, 'title', d.title, 'metadata', d.metadata),
-      'passage', json_build_object('id', p.id, 'ordinal', p.ordinal, 'text', left(p.content, 10000), 'startsAt', p.starts_at),
+      'passage', json_build_object('id', p.id, 'ordinal', p.ordinal, 'text', ${TEXT}, 'startsAt', p.starts_at),
       'score', best.score) order by best.score desc, best.document_id, best.ordinal), '[]')::text as items
   from best
   join document_passages p on p.user_id = $1 and p.id = best.id
@@ -97,6 +104,7 @@ export class SearchDocumentsHandler implements IQueryHandler<SearchDocuments> {
   constructor(
     private readonly database: Database,
     private readonly embeddings: LocalEmbeddings,
+    private readonly keys: LearnerKeys,
   ) {}
 
   async execute({ actor, search }: SearchDocuments): Promise<View<SearchResult>> {
@@ -114,8 +122,10 @@ export class SearchDocumentsHandler implements IQueryHandler<SearchDocuments> {
       filter.type ?? null,
       filter.metadata ? JSON.stringify(filter.metadata) : null,
       k,
+      ...(byWords ? await this.wordsOf(actor, text) : [null, null, null, null]),
     ]);
-    const { items, matched } = row!;
+    const { matched } = row!;
+    const items = await openSealedJson(this.keys, row!.items);
     const meta: SearchResult['meta'] = {
       strategy: strategyOf(vector !== undefined, byWords),
       estimatedMatches: matched,
@@ -123,6 +133,20 @@ export class SearchDocumentsHandler implements IQueryHandler<SearchDocuments> {
     };
     return new View(`{"items":${items},"meta":${JSON.stringify(meta)}}`);
   }
+
+  /** Any of the words, and all of them: as keyed hashes, and as they are. The words are parameters, and kept nowhere. */
+  private async wordsOf(actor: Learner, text: string): Promise<string[]> {
+    const [row] = await this.database.read<{ words: string }>(actor, WORDS, [text]);
+    const words = row!.words.match(LEXEME) ?? [];
+    const cipher = await this.keys.toSeal(ownerOf(actor)); // who has nothing yet finds nothing
+    const hashes = words.map((word) => `'${cipher.lexeme(unquoted(word))}'`);
+    return [hashes, words].flatMap((list) => [list.join(' | '), list.join(' & ')]);
+  }
+}
+
+/** As it is in a tsquery's text: quotes and backslashes are doubled. */
+function unquoted(lexeme: string): string {
+  return lexeme.slice(1, -1).replaceAll("''", "'").replaceAll('\\\\', '\\');
 }
 
 function refuseUnknown(filter: object): void {

@@ -119,6 +119,9 @@ describe('StudyCalendar', () => {
           expect(days.dayOf(from!)).toBe(day);
           expect(days.dayOf(new Date(to!.getTime() - 1))).toBe(day);
           expect(days.dayOf(to!) > day).toBe(true);
+          // Asked across the border and back, as what was asked last is remembered.
+          const ends = [moment, to!, from!].map((at) => days.endOfDayAt(at));
+          expect(ends).toEqual([to, days.boundaries(days.dayOf(to!), days.dayOf(to!))[1], to]);
         }),
         { numRuns: 3000 },
       );

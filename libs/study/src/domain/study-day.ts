@@ -13,6 +13,8 @@ const DEFAULT_DAY_START = '04:00';
  */
 export class StudyCalendar {
   private readonly zone: Zone;
+  /** The day that was asked about last: learners who share a calendar share it, and it is asked about at each request. */
+  private latest?: { starts: Date; ends: Date };
 
   private constructor(
     /** IANA name */
@@ -57,6 +59,15 @@ export class StudyCalendar {
 
   today(now: Date): string {
     return this.dayOf(now);
+  }
+
+  /** When the day of that moment ends, which is when the next one starts. */
+  endOfDayAt(moment: Date): Date {
+    if (!this.latest || moment < this.latest.starts || moment >= this.latest.ends) {
+      const day = this.dayOf(moment);
+      this.latest = { starts: this.startOf(day), ends: this.startOf(this.plus(day, 1)) };
+    }
+    return this.latest.ends;
   }
 
   /** The starts of the days `from` … `to`, and of the day after: what SQL's `width_bucket` counts in. */

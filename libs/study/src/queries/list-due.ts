@@ -1,6 +1,6 @@
-import { Query, QueryBus, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
-import { GetPreferences } from '@studently/identity';
-import { Database, View, type Learner } from '@studently/platform';
+import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
+import { preferencesOf } from '@studently/identity';
+import { Database, ownerOf, View, type Learner } from '@studently/platform';
 import { StudyCalendar } from '../domain/study-day';
 import { ITEM_VIEW, type StudyItemView } from './study-item.read-model';
 
@@ -18,7 +18,6 @@ export class ListDue extends Query<View<DueView>> {
   constructor(
     readonly actor: Learner,
     readonly limit: number,
-    readonly readToken?: string,
     readonly now = new Date(),
   ) {
     super();
@@ -40,20 +39,35 @@ const SQL = `
   ), due as (
     select * from overdue union all select * from new order by lateness desc, next_review, id limit $4
   )
-  select coalesce(json_agg(item order by due.lateness desc, due.next_review, due.id), '[]')::text as items
+  select coalesce(json_agg(item order by due.lateness desc, due.next_review, due.id), '[]')::text as items, ${preferencesOf('$1')} as preferences
   from due cross join lateral (select ${ITEM_VIEW} from study_items i where i.user_id = $1 and i.id = due.id) item`;
+
+const MOST_KNOWN = 10_000;
 
 @QueryHandler(ListDue)
 export class ListDueHandler implements IQueryHandler<ListDue> {
-  constructor(
-    private readonly database: Database,
-    private readonly queries: QueryBus,
-  ) {}
+  /** Of learners who have asked here before: a guess, which each answer of the database confirms or corrects. */
+  private readonly calendars = new Map<string, StudyCalendar>();
 
-  async execute({ actor, limit, readToken, now }: ListDue): Promise<View<DueView>> {
-    const calendar = StudyCalendar.of(await this.queries.execute(new GetPreferences(actor, readToken)));
-    const dayEnds = calendar.startOf(calendar.plus(calendar.today(now), 1));
-    const [row] = await this.database.read<{ items: string }>(actor, SQL, [actor.userId, now, dayEnds, limit]);
-    return new View(`{"items":${row!.items},"dayEndsAt":"${dayEnds.toISOString()}"}`);
+  constructor(private readonly database: Database) {}
+
+  /** One round trip, and another one for a learner whose zone or rollover is not the one that was guessed. */
+  async execute({ actor, limit, now }: ListDue): Promise<View<DueView>> {
+    for (let calendar = this.calendars.get(ownerOf(actor)) ?? StudyCalendar.of({}); ;) {
+      const dayEnds = calendar.endOfDayAt(now);
+      const [row] = await this.database.read<Row>(actor, SQL, [ownerOf(actor), now, dayEnds, limit]);
+      const { items, preferences } = row!;
+      const actual = StudyCalendar.of(preferences ?? {});
+      if (actual === calendar) return new View(`{"items":${items},"dayEndsAt":"${dayEnds.toISOString()}"}`);
+      calendar = actual;
+      if (this.calendars.size >= MOST_KNOWN) this.calendars.clear();
+      this.calendars.set(ownerOf(actor), calendar);
+    }
   }
+}
+
+interface Row {
+  /** JSON */
+  items: string;
+  preferences: Record<string, unknown> | null;
 }

@@ -1,6 +1,15 @@
 import { Query, QueryBus, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { GetPreferences } from '@studently/identity';
-import { Database, pageOf, ValidationFailed, View, type Learner, type Page, type PageRequest } from '@studently/platform';
+import {
+  Database,
+  ownerOf,
+  pageOf,
+  ValidationFailed,
+  View,
+  type Learner,
+  type Page,
+  type PageRequest,
+} from '@studently/platform';
 import { bucketBoundaries, type Bucket } from '../domain/progress-series';
 import { CLOCK_SKEW_MS } from '../domain/study.errors';
 import { StudyCalendar } from '../domain/study-day';
@@ -92,7 +101,7 @@ export class ListProgressHandler implements IQueryHandler<ListProgress> {
     const { from, to } = periodOf(StudyCalendar.of({ ...preferences, ...MIDNIGHT }), filter);
     return pageOf(page, (after, limit) =>
       this.database.read(actor, PAGE, [
-        actor.userId,
+        ownerOf(actor),
         filter.category ?? null,
         from ?? null,
         to ?? null,
@@ -117,7 +126,7 @@ export class GetProgressSeriesHandler implements IQueryHandler<GetProgressSeries
     const calendar = StudyCalendar.of({ ...preferences, ...MIDNIGHT });
     const { from, to } = usualPeriod(bucket, periodOf(calendar, filter), now);
     const boundaries = bucketBoundaries(bucket, calendar, from, to);
-    const values = [actor.userId, filter.category ?? null, from, to, boundaries];
+    const values = [ownerOf(actor), filter.category ?? null, from, to, boundaries];
     const [row] = await this.database.read<{ series: string }>(actor, SERIES, values);
     return new View(`{"bucket":"${bucket}","timeZone":${JSON.stringify(calendar.timeZone)},"series":${row!.series}}`);
   }

@@ -1,5 +1,5 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
-import { Database, NotFound, pageOf, type Learner, type Page, type PageRequest, type View } from '@studently/platform';
+import { Database, NotFound, ownerOf, pageOf, type Learner, type Page, type PageRequest, type View } from '@studently/platform';
 
 export interface ReviewView {
   id: string;
@@ -43,7 +43,7 @@ export class ListReviewsHandler implements IQueryHandler<ListReviews> {
   execute({ actor, itemId, page }: ListReviews): Promise<View<Page<ReviewView>>> {
     return pageOf(page, async (after, limit) => {
       const rows = await this.database.read<{ json: string; createdAt: string; id: string | null }>(actor, SQL, [
-        actor.userId,
+        ownerOf(actor),
         itemId,
         after?.createdAt ?? null,
         after?.id ?? null,

@@ -1,5 +1,5 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
-import { Database, pageOf, type Learner, type Page, type PageRequest, type View } from '@studently/platform';
+import { Database, ownerOf, pageOf, type Learner, type Page, type PageRequest, type View } from '@studently/platform';
 import { ITEM_VIEW, type StudyItemView } from './study-item.read-model';
 
 /** The learner's own items, newest first; of one type, or with one tag. */
@@ -30,7 +30,7 @@ export class ListStudyItemsHandler implements IQueryHandler<ListStudyItems> {
   execute({ actor, filter, page }: ListStudyItems): Promise<View<Page<StudyItemView>>> {
     return pageOf(page, (after, limit) => {
       const from = [after?.createdAt ?? null, after?.id ?? null];
-      return this.database.read(actor, SQL, [actor.userId, filter.type ?? null, filter.tag ?? null, ...from, limit]);
+      return this.database.read(actor, SQL, [ownerOf(actor), filter.type ?? null, filter.tag ?? null, ...from, limit]);
     });
   }
 }
