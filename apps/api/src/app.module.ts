@@ -1,23 +1,39 @@
 import { Module, type DynamicModule } from '@nestjs/common';
-import { APP_FILTER, APP_GUARD, APP_PIPE } from '@nestjs/core';
+import { APP_FILTER, APP_GUARD, APP_PIPE, DiscoveryModule } from '@nestjs/core';
 import { StandardSchemaValidationPipe } from '@nestjs/common';
 import { AiInteractionsModule } from '@studently/ai-interactions';
 import { IdentityModule } from '@studently/identity';
 import { StudyModule } from '@studently/study';
-import { PlatformModule, ValidationFailed, type DatabaseTarget, type Settings } from '@studently/platform';
-import { PrometheusModule } from '@willsoto/nestjs-prometheus';
-import { LoggerModule } from 'nestjs-pino';
+import {
+  jobsUrlOf,
+  logging,
+  PlatformModule,
+  StartUpLogger,
+  ValidationFailed,
+  type DatabaseTarget,
+  type Settings,
+} from '@studently/platform';
+import { makeGaugeProvider, PrometheusModule } from '@willsoto/nestjs-prometheus';
 import { ChatsController } from './ai-interactions/chats.controller';
 import { DocumentsController } from './ai-interactions/documents.controller';
+import { LearnerTextsController } from './ai-interactions/learner-texts.controller';
+import { EVENT_STREAMS, EventStreams } from './events/event-streams';
+import { EventsController } from './events/events.controller';
 import { HealthController } from './health/health.controller';
 import { MetricsController } from './health/metrics.controller';
+import { Access } from './http/access';
 import { AuthenticationGuard } from './http/authentication.guard';
+import { PolicyCheck } from './http/policy.check';
 import { ProblemFilter } from './http/problem.filter';
+import { HttpRateLimits, RateLimitGuard } from './http/rate-limits';
+import { GrantsController } from './identity/grants.controller';
+import { LearnersController } from './identity/learners.controller';
 import { ProfileController } from './identity/profile.controller';
+import { ServiceAccountsController } from './identity/service-accounts.controller';
 import { SessionsController } from './identity/sessions.controller';
 import { SubscriptionController } from './identity/subscription.controller';
 import { UsersController } from './identity/users.controller';
-import { StartUpLogger } from './start-up-logger';
+import { LearnerStudyController } from './study/learner-study.controller';
 import { ProgressController } from './study/progress.controller';
 import { StudyItemsController } from './study/study-items.controller';
 import { StudyController } from './study/study.controller';
@@ -40,15 +56,10 @@ export class AppModule {
     return {
       module: AppModule,
       imports: [
-        LoggerModule.forRoot({
-          pinoHttp: {
-            level: settings.LOG_LEVEL,
-            autoLogging: false, // one line for each request is written by a hook (LOG_ACCESS)
-            redact: ['req', 'res', '*.password', '*.token', '*.email', '*.authorization'],
-          },
-        }),
+        logging(settings),
         PrometheusModule.register({ controller: MetricsController }),
-        PlatformModule.forRoot(settings, target),
+        PlatformModule.forRoot(settings, target, jobsUrlOf(settings) === undefined ? 'all' : 'api'),
+        DiscoveryModule,
         IdentityModule,
         AiInteractionsModule,
         StudyModule,
@@ -58,16 +69,28 @@ export class AppModule {
         ProfileController,
         SubscriptionController,
         SessionsController,
+        ServiceAccountsController,
+        GrantsController,
+        LearnersController,
+        LearnerStudyController,
+        LearnerTextsController,
         ChatsController,
         DocumentsController,
         StudyItemsController,
         StudyController,
         ProgressController,
+        EventsController,
         HealthController,
       ],
       providers: [
         StartUpLogger,
+        HttpRateLimits,
+        Access,
+        PolicyCheck,
+        EventStreams,
+        makeGaugeProvider({ name: EVENT_STREAMS, help: 'Streams of events that are open' }),
         { provide: APP_GUARD, useClass: AuthenticationGuard },
+        { provide: APP_GUARD, useClass: RateLimitGuard },
         { provide: APP_PIPE, useValue: validation },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],

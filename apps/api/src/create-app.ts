@@ -1,15 +1,25 @@
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { SwaggerModule } from '@nestjs/swagger';
-import { Health, HTTP_DURATION, RedisConnections, type DatabaseTarget, type Settings } from '@studently/platform';
+import {
+  Health,
+  HTTP_DURATION,
+  ReadLog,
+  RedisConnections,
+  StartUpLogger,
+  type DatabaseTarget,
+  type Settings,
+} from '@studently/platform';
 import { getToken } from '@willsoto/nestjs-prometheus';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { PinoLogger } from 'nestjs-pino';
 import { AppModule } from './app.module';
+import { PATIENCE } from './http/hardening';
 import { addHooks, requestIdOf } from './http/hooks';
 import { describeApi } from './http/openapi';
 import { ProblemFilter, refuseConnection } from './http/problem.filter';
-import { StartUpLogger } from './start-up-logger';
+import { addReadRecords } from './http/read-records';
+import { HttpRateLimits } from './http/rate-limits';
 
 const MAX_BODY_BYTES = 1024 * 1024;
 /** A bulk request may take its time; whoever is slower goes on with its Batch-Id. */
@@ -19,6 +29,9 @@ const LONGEST_UPLOAD_MS = 30 * 60 * 1000;
 export async function createApp(settings: Settings, target: DatabaseTarget): Promise<NestFastifyApplication> {
   const problems = new ProblemFilter();
   const adapter = new FastifyAdapter({
+    ...(settings.HTTPS_KEY
+      ? { https: { ...PATIENCE, key: settings.HTTPS_KEY, cert: settings.HTTPS_CERT } }
+      : { http: PATIENCE }),
     genReqId: requestIdOf,
     bodyLimit: MAX_BODY_BYTES,
     requestTimeout: LONGEST_UPLOAD_MS,
@@ -41,7 +54,10 @@ export async function createApp(settings: Settings, target: DatabaseTarget): Pro
     duration: app.get(getToken(HTTP_DURATION)),
     access: settings.LOG_ACCESS ? (line) => logger.info(line, 'request') : undefined,
     isDraining: () => health.isDraining,
+    rates: app.get(HttpRateLimits),
+    problems,
   });
+  addReadRecords(adapter.getInstance<FastifyInstance>(), app.get(ReadLog));
   SwaggerModule.setup('docs', app, () => describeApi(app), {
     jsonDocumentUrl: 'openapi.json',
     yamlDocumentUrl: 'openapi.yaml',

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import './compile-cache';
+import '../../compile-cache';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -9,9 +9,11 @@ import {
   checkServer,
   ConfigurationError,
   DomainError,
+  endBecauseOf,
   Health,
   loadSettings,
   Migrations,
+  servedTarget,
   startEmbeddedPostgres,
   type DatabaseTarget,
   type Settings,
@@ -26,7 +28,7 @@ interface OpenDatabase {
 
 /** A served database has to be ready; an embedded one is made ready. */
 async function openDatabase(settings: Settings): Promise<OpenDatabase> {
-  if (settings.DATABASE_URL) return { target: { url: settings.DATABASE_URL, embedded: false } };
+  if (settings.DATABASE_URL) return { target: servedTarget(settings.DATABASE_URL) };
   const embedded = await startEmbeddedPostgres(settings.STUDENTLY_DATA_DIR);
   if (await isPending(embedded.target)) await new Migrations(embedded.target).up();
   return embedded;
@@ -68,6 +70,11 @@ async function main(): Promise<void> {
   if (!target.embedded && !settings.REDIS_URL) {
     warnings.push('REDIS_URL is not set: run one API process only, as others would not hear of its changes.');
   }
+  if (!target.embedded && !settings.MASTER_KEY_FILE) {
+    warnings.push(
+      `MASTER_KEY_FILE is not set: the master key is ${settings.STUDENTLY_DATA_DIR}/master.key. Every process needs the same file.`,
+    );
+  }
   for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
 
   const app = await createApp(settings, target);
@@ -95,18 +102,11 @@ async function main(): Promise<void> {
       `Cannot listen on ${settings.HOST}:${settings.PORT} (${error.message}): stop what listens there, or choose another PORT.`,
     );
   });
-  const url = (await app.getUrl()).replace('[::1]', 'localhost');
+  const url = (await app.getUrl()).replace(/^http:/, settings.HTTPS_KEY ? 'https:' : 'http:').replace('[::1]', 'localhost');
   process.stdout.write(welcome(url, target.embedded ? `embedded, data in ${settings.STUDENTLY_DATA_DIR}` : 'served', sample));
   await sample?.finish(embeddingReport(process.stdout), ending.signal).catch((error: unknown) => {
     if (!ending.signal.aborted) process.stderr.write(`warning: The sample is not complete: ${(error as Error).message}\n`);
   });
 }
 
-main().catch((error: unknown) => {
-  if (error instanceof ConfigurationError) {
-    process.stderr.write(`${error.code}: ${error.message}\n`);
-    process.exit(error.exitCode);
-  }
-  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
-  process.exit(1);
-});
+main().catch(endBecauseOf);

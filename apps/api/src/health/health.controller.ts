@@ -4,7 +4,6 @@ import { Health, type Readiness } from '@studently/platform';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { Answers } from '../http/openapi';
-import { Public } from '../http/request';
 
 const Alive = z.object({ status: z.literal('ok') });
 const ReadinessAnswer = z.object({
@@ -14,7 +13,6 @@ const ReadinessAnswer = z.object({
 
 /** For orchestrators. */
 @ApiTags('health')
-@Public()
 @Controller('health')
 export class HealthController {
   constructor(private readonly health: Health) {}

@@ -1,11 +1,9 @@
 import { Controller, Get, Res } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import { PrometheusController } from '@willsoto/nestjs-prometheus';
-import { Public } from '../http/request';
 
 /** For Prometheus. */
 @ApiExcludeController()
-@Public()
 @Controller('metrics')
 export class MetricsController extends PrometheusController {
   @Get()

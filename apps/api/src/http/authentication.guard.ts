@@ -1,22 +1,46 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
-import { Reflector } from '@nestjs/core';
-import { Sessions, Unauthenticated } from '@studently/identity';
-import { IS_PUBLIC, type ApiRequest } from './request';
+import { ServiceAccounts, Sessions, Unauthenticated } from '@studently/identity';
+import { Forbidden, ValidationFailed } from '@studently/platform';
+import { Access } from './access';
+import { POLICY, type Operation } from './policy';
+import type { ApiRequest } from './request';
+import { Id } from './schemas';
 
-/** Every route needs a session, unless it says that it is public. */
+/** Finds out who sends a request, and whether the policy table lets them. */
 @Injectable()
 export class AuthenticationGuard implements CanActivate {
   constructor(
-    private readonly reflector: Reflector,
     private readonly sessions: Sessions,
+    private readonly services: ServiceAccounts,
+    private readonly access: Access,
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    if (this.reflector.getAllAndOverride<boolean>(IS_PUBLIC, [context.getHandler(), context.getClass()])) return true;
+    const operation = context.getHandler().name as Operation;
+    if ('anonymous' in POLICY[operation]) return true;
     const request = context.switchToHttp().getRequest<ApiRequest>();
-    const [, token] = /^Bearer ([\w-]{1,200})$/i.exec(request.headers.authorization ?? '') ?? [];
-    if (!token) throw new Unauthenticated();
-    request.actor = await this.sessions.authenticate(token);
+    await this.authenticate(request);
+    await this.access.check(operation, request);
     return true;
   }
+
+  /** @throws Unauthenticated, SessionRevoked, ValidationFailed, Forbidden */
+  private async authenticate(request: ApiRequest): Promise<void> {
+    const { authorization = '', 'x-act-as': actAs } = request.headers;
+    const [, bearer] = /^Bearer ([\w-]{1,200})$/i.exec(authorization) ?? [];
+    if (!bearer) throw new Unauthenticated();
+    if (this.services.isKey(bearer)) Object.assign(request, await this.services.authenticate(bearer, idIn(actAs)));
+    else {
+      request.actor = await this.sessions.authenticate(bearer);
+      if (actAs !== undefined) throw new Forbidden('Only a service account acts for somebody else: leave X-Act-As out.');
+    }
+  }
+}
+
+/** @throws ValidationFailed for what is there and no id */
+function idIn(header: string | string[] | undefined): string | undefined {
+  if (header === undefined) return undefined;
+  const id = Id.safeParse(header);
+  if (id.success) return id.data;
+  throw new ValidationFailed([{ path: 'X-Act-As', code: 'invalid_format', message: 'It is the id of a user.' }]);
 }

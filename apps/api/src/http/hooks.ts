@@ -1,9 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
 import { UnsupportedMediaTypeException } from '@nestjs/common';
-import { parseJson, refuseUnkeepable, View, Written } from '@studently/platform';
+import { parseJson, RateLimited, refuseUnkeepable, View, Written, type RateVerdict } from '@studently/platform';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Histogram } from 'prom-client';
+import { harden } from './hardening';
+import { EVENT_STREAM } from './openapi';
+import type { ProblemFilter } from './problem.filter';
+import { describeRate, type HttpRateLimits } from './rate-limits';
 import type { ApiRequest } from './request';
 
 /** A document of 1 MiB with its escapes. */
@@ -17,16 +22,19 @@ export function requestIdOf(request: IncomingMessage): string {
   return typeof given === 'string' && SANE_ID.test(given) ? given : randomUUID();
 }
 
-export interface Observers {
+export interface Surroundings {
   duration: Histogram<'method' | 'route' | 'status'>;
   /** One line for each request; undefined: none (LOG_ACCESS=false). */
   access?: (line: object) => void;
   /** The process is about to end: clients should not keep their connections. */
   isDraining: () => boolean;
+  rates: HttpRateLimits;
+  problems: ProblemFilter;
 }
 
 /** What happens to every request and every answer, whatever the route. */
-export function addHooks(fastify: FastifyInstance, { duration, access, isDraining }: Observers): void {
+export function addHooks(fastify: FastifyInstance, { duration, access, isDraining, rates, problems }: Surroundings): void {
+  harden(fastify);
   fastify.removeContentTypeParser(['application/json', 'text/plain']);
   fastify.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     (request as ApiRequest).rawBody = body as string;
@@ -47,8 +55,9 @@ export function addHooks(fastify: FastifyInstance, { duration, access, isDrainin
   });
 
   fastify.addHook('onRequest', (request, reply, done) => {
-    void reply.headers({ 'x-request-id': request.id, 'cache-control': 'private, no-cache' });
-    done();
+    void reply.header('x-request-id', request.id);
+    const denial = rates.recall(request);
+    done(denial && new RateLimited(denial.secondsLeft));
   });
 
   fastify.addHook('preValidation', (request, _reply, done) => {
@@ -67,6 +76,20 @@ export function addHooks(fastify: FastifyInstance, { duration, access, isDrainin
     done(null, payload);
   });
 
+  fastify.addHook('onSend', (request: ApiRequest, reply, payload, done) => {
+    const finish = (verdict: RateVerdict) => {
+      describeRate(verdict, reply);
+      if (verdict.isAllowed || reply.statusCode === 429) return done(null, payload);
+      if (payload instanceof Readable) payload.destroy();
+      void reply.removeHeader('etag').removeHeader('content-length');
+      done(null, problems.prepare(new RateLimited(verdict.secondsLeft), request, reply));
+    };
+    const rate = rates.count(request); // what has come to no guard, for example a broken body, counts here
+    if (rate instanceof Promise) void rate.then(finish);
+    else if (rate) finish(rate);
+    else done(null, payload);
+  });
+
   fastify.addHook('preSerialization', (request, reply, payload, done) => {
     if (payload instanceof View) describe(payload, request, reply);
     done(null, payload);
@@ -77,7 +100,10 @@ export function addHooks(fastify: FastifyInstance, { duration, access, isDrainin
     const route = request.routeOptions.url ?? 'none';
     const { method } = request;
     const milliseconds = Math.round(reply.elapsedTime * 100) / 100;
-    duration.observe({ method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
+    // How long a stream lasts does not say how fast we are.
+    if (reply.getHeader('content-type') !== EVENT_STREAM) {
+      duration.observe({ method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
+    }
     const { actor } = request as ApiRequest;
     access?.({
       requestId: request.id,
@@ -87,6 +113,7 @@ export function addHooks(fastify: FastifyInstance, { duration, access, isDrainin
       milliseconds,
       actor: actor?.userId,
       role: actor?.role,
+      service: actor?.serviceId,
     });
     done();
   });
@@ -109,8 +136,8 @@ function describe(view: View<unknown>, request: FastifyRequest, reply: FastifyRe
     (known === '*' ||
       known
         .replaceAll('W/', '')
-        .split(/\s*,\s*/)
-        .includes(etag))
+        .split(',') // by a pattern with spaces in it, 16 KB of spaces would take a second
+        .some((one) => one.trim() === etag))
   ) {
     void reply.code(304);
   }

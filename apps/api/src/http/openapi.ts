@@ -23,6 +23,9 @@ const jsonSchema = (schema: z.ZodType, io: 'input' | 'output') => {
   return rest as never;
 };
 
+const BEARER =
+  'The token of POST /v1/sessions; or the key of a service account, with `X-Act-As: <userId>` for the learner whom it acts for.';
+
 const problem = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } };
 
 /** Documents what a route answers when all is well. */
@@ -32,6 +35,30 @@ export function Answers(status: number, schema?: z.ZodType, description = 'Done'
     description,
     ...(schema && { content: { 'application/json': { schema: jsonSchema(schema, 'output') } } }),
   });
+}
+
+export const EVENT_STREAM = 'text/event-stream';
+
+/** Documents a stream of events: how to take it up again, and what an event is. */
+export function EventStreamed() {
+  return applyDecorators(
+    ApiHeader({
+      name: 'Last-Event-ID',
+      required: false,
+      description:
+        'The `id` of the last event that you have had: the stream goes on after it, without a gap and without a double.',
+      schema: { type: 'string', maxLength: 16_000 },
+    }),
+    ApiResponse({
+      status: 200,
+      description:
+        'Server-sent events, until you close the stream, or it ends with the session or the process: then come back with Last-Event-ID. ' +
+        '`event` is the type, for example `study-item.reviewed`. `data` is JSON: `{ id, type, subjectId, changedFields, at, readToken }`; ' +
+        'a read with that as X-Read-Token sees the change. The event `reset` says that Last-Event-ID is not known here (after a restore or a ' +
+        'failover): read anew what you show. A comment every 15 s shows that the connection is alive.',
+      content: { [EVENT_STREAM]: { schema: { type: 'string' } } },
+    }),
+  );
 }
 
 /** Documents a write: it may carry an Idempotency-Key. */
@@ -81,6 +108,31 @@ export function Fresh() {
   );
 }
 
+const stringHeader = (description: string, example: string) => ({ description, schema: { type: 'string' as const }, example });
+const RATE_HEADERS = {
+  RateLimit: stringHeader('What is left of the limit, and when it begins anew, in seconds.', '"default";r=599;t=60'),
+  'RateLimit-Policy': stringHeader('Requests in a window of so many seconds.', '"default";q=600;w=60'),
+};
+const RATE_REFERENCES = Object.fromEntries(
+  Object.keys(RATE_HEADERS).map((name) => [name, { $ref: `#/components/headers/${name}` }]),
+);
+
+/** Every route under /v1 is limited, and says how much is left. */
+function describeRateLimits({ paths, components }: OpenAPIObject): void {
+  components!.headers = RATE_HEADERS;
+  const limited = Object.entries(paths).filter(([path]) => path.startsWith('/v1/'));
+  for (const operation of limited.flatMap(([, item]) => Object.values(item) as { responses: Record<string, object> }[])) {
+    operation.responses['429'] = {
+      description: 'RATE_LIMITED',
+      headers: { 'Retry-After': { description: 'Seconds until the window ends.', schema: { type: 'integer', minimum: 1 } } },
+      content: problem,
+    };
+    for (const response of Object.values<{ headers?: object }>(operation.responses)) {
+      response.headers = { ...response.headers, ...RATE_REFERENCES };
+    }
+  }
+}
+
 /** The OpenAPI 3.1 document of the running application. */
 export function describeApi(app: INestApplication): OpenAPIObject {
   const config = new DocumentBuilder()
@@ -91,7 +143,7 @@ export function describeApi(app: INestApplication): OpenAPIObject {
     )
     .setVersion('1')
     .setLicense('MIT', 'https://spdx.org/licenses/MIT.html')
-    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'The token of POST /v1/sessions' })
+    .addBearerAuth({ type: 'http', scheme: 'bearer', description: BEARER })
     .addGlobalResponse(
       { status: 401, description: 'UNAUTHENTICATED, SESSION_REVOKED', content: problem },
       { status: 422, description: 'VALIDATION_FAILED and what else is wrong with the request', content: problem },
@@ -104,5 +156,6 @@ export function describeApi(app: INestApplication): OpenAPIObject {
       schema instanceof z.ZodType ? { schema: jsonSchema(schema, schemaType) } : undefined,
   });
   document.components = { ...document.components, schemas: { Problem: jsonSchema(Problem, 'output') } };
+  describeRateLimits(document);
   return document;
 }

@@ -14,6 +14,7 @@ const STATUS: Record<ErrorKind, number> = {
   'not-found': 404,
   conflict: 409,
   'precondition-failed': 412,
+  'rate-limited': 429,
   unavailable: 503,
 };
 
@@ -71,14 +72,16 @@ export class ProblemFilter implements ExceptionFilter {
   }
 
   send(error: unknown, request: ApiRequest, reply: FastifyReply): void {
+    void reply.send(this.prepare(error, request, reply));
+  }
+
+  /** Sets status and headers. @returns the body */
+  prepare(error: unknown, request: ApiRequest, reply: FastifyReply): string {
     const answer = this.answerTo(error, request.id);
     if (answer.retryAfterSeconds !== undefined) void reply.header('retry-after', answer.retryAfterSeconds);
     if (answer.status === 401) void reply.header('www-authenticate', 'Bearer');
-    void reply
-      .code(answer.status)
-      .header('content-type', PROBLEM)
-      .header('x-request-id', request.id) // an address that cannot be read never came to the hooks
-      .send(problemText(answer, request.id));
+    void reply.code(answer.status).header('content-type', PROBLEM).header('x-request-id', request.id); // an address that cannot be read never came to the hooks
+    return problemText(answer, request.id);
   }
 
   private answerTo(error: unknown, requestId: string): Answer {

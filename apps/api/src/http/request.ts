@@ -1,19 +1,29 @@
 import { createHmac } from 'node:crypto';
-import { createParamDecorator, SetMetadata, UnsupportedMediaTypeException, type ExecutionContext } from '@nestjs/common';
-import { ValidationFailed, type Idempotency, type Learner } from '@studently/platform';
+import { createParamDecorator, UnsupportedMediaTypeException, type ExecutionContext } from '@nestjs/common';
+import {
+  decodeEventCursor,
+  ValidationFailed,
+  type EventCursor,
+  type Idempotency,
+  type Learner,
+  type RateVerdict,
+} from '@studently/platform';
 import type { FastifyRequest } from 'fastify';
 
 /** What the hooks and the guard have found out about a request. */
 export interface ApiRequest extends FastifyRequest {
   actor?: Learner;
+  /** Of the service account that sends it. */
+  scopes?: readonly string[];
+  /** The learner whom it names does not exist. */
+  actsForNobody?: boolean;
+  /** The sender may read somebody else's: of this learner, or (undefined) of those who are shown. It is recorded when it is answered. */
+  reads?: { operation: string; learnerId?: string };
   /** The body as it was sent. */
   rawBody?: string;
+  /** Once it is counted. */
+  rate?: RateVerdict | Promise<RateVerdict>;
 }
-
-export const IS_PUBLIC = 'isPublic';
-
-/** No session is needed. */
-export const Public = () => SetMetadata(IS_PUBLIC, true);
 
 const requestOf = (context: ExecutionContext) => context.switchToHttp().getRequest<ApiRequest>();
 
@@ -22,6 +32,13 @@ export const CurrentActor = createParamDecorator((_: unknown, context: Execution
   const request = requestOf(context);
   if (!request.actor) throw new Error('A public route has no actor.');
   return { ...request.actor, requestId: request.id, idempotency: idempotencyOf(request) };
+});
+
+/** A teacher who reads what the learner in the path has granted. */
+export const CurrentTeacher = createParamDecorator((_: unknown, context: ExecutionContext): Learner => {
+  const { actor, reads, id } = requestOf(context);
+  if (!actor || !reads?.learnerId) throw new Error('Nothing has been granted.');
+  return { ...actor, learnerId: reads.learnerId, requestId: id };
 });
 
 /** Of a request that nobody has logged in for. */
@@ -45,6 +62,12 @@ export const IfMatch = createParamDecorator((_: unknown, context: ExecutionConte
 export const ReadToken = createParamDecorator((_: unknown, context: ExecutionContext): string | undefined => {
   const header = requestOf(context).headers['x-read-token'];
   return typeof header === 'string' ? header : undefined;
+});
+
+/** The last event that the caller has had; undefined: the stream begins now. @throws ValidationFailed */
+export const LastEventId = createParamDecorator((_: unknown, context: ExecutionContext): EventCursor | undefined => {
+  const header = requestOf(context).headers['last-event-id'];
+  return header ? decodeEventCursor(String(header)) : undefined;
 });
 
 /** A bulk request: its body as it comes, and the Batch-Id that makes it resumable. */

@@ -5,7 +5,8 @@ import { GetSession, ListSessions, OpenSession, RevokeSessions, type LoginOrigin
 import type { Actor, Learner } from '@studently/platform';
 import type { z } from 'zod';
 import { Answers } from '../http/openapi';
-import { Caller, CurrentActor, Public } from '../http/request';
+import { AuthenticationRate } from '../http/rate-limits';
+import { Caller, CurrentActor } from '../http/request';
 import { pageOf, PageQuery } from '../http/schemas';
 import { LoginAnswer, LoginBody, SessionAnswer } from './identity.schemas';
 
@@ -19,7 +20,7 @@ export class SessionsController {
   ) {}
 
   @Post()
-  @Public()
+  @AuthenticationRate()
   @Answers(201, LoginAnswer)
   login(
     @Caller() { requestId, origin }: Pick<Actor, 'requestId'> & { origin: LoginOrigin },

@@ -15,7 +15,8 @@ import {
 import type { Actor, Learner } from '@studently/platform';
 import type { z } from 'zod';
 import { Answers, Fresh, Idempotent, Versioned } from '../http/openapi';
-import { Caller, CurrentActor, IfMatch, Public, ReadToken } from '../http/request';
+import { AuthenticationRate } from '../http/rate-limits';
+import { Caller, CurrentActor, IfMatch, ReadToken } from '../http/request';
 import { Id, pageOf } from '../http/schemas';
 import { PasswordBody, RegistrationBody, RoleBody, UserAnswer, UserPatch, UsersQuery } from './identity.schemas';
 
@@ -29,7 +30,7 @@ export class UsersController {
   ) {}
 
   @Post()
-  @Public()
+  @AuthenticationRate()
   @Idempotent()
   @Answers(201, UserAnswer)
   register(

@@ -18,12 +18,8 @@ export class StudyController {
   @Get('due')
   @Fresh()
   @Answers(200, DueAnswer)
-  listDue(
-    @CurrentActor() actor: Learner,
-    @Query({ schema: DueQuery }) { limit }: z.infer<typeof DueQuery>,
-    @ReadToken() readToken?: string,
-  ) {
-    return this.queries.execute(new ListDue(actor, limit, readToken));
+  listDue(@CurrentActor() actor: Learner, @Query({ schema: DueQuery }) { limit }: z.infer<typeof DueQuery>) {
+    return this.queries.execute(new ListDue(actor, limit));
   }
 
   @Get('stats')

@@ -1,0 +1,33 @@
+import { Controller, Get, Req, Res } from '@nestjs/common';
+import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import type { EventCursor, Learner } from '@studently/platform';
+import type { FastifyReply } from 'fastify';
+import { EVENT_STREAM, EventStreamed } from '../http/openapi';
+import { CurrentActor, LastEventId, type ApiRequest } from '../http/request';
+import type { EventStream } from './event-stream';
+import { EventStreams } from './event-streams';
+
+/** For what a stream has left in the connection when it ends; whoever does not take it by then is let go. */
+const GRACE_MS = 500;
+
+@ApiTags('events')
+@ApiBearerAuth()
+@Controller('v1/events')
+export class EventsController {
+  constructor(private readonly streams: EventStreams) {}
+
+  /** What happens to the caller's own things, as it happens. */
+  @Get()
+  @EventStreamed()
+  async followEvents(
+    @CurrentActor() actor: Learner,
+    @Req() { method }: ApiRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+    @LastEventId() cursor?: EventCursor,
+  ): Promise<EventStream | ''> {
+    const stream = method === 'HEAD' ? '' : await this.streams.follow(actor, cursor);
+    void reply.headers({ 'content-type': EVENT_STREAM, 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
+    if (stream) stream.once('close', () => setTimeout(() => reply.raw.destroy(), GRACE_MS).unref());
+    return stream;
+  }
+}

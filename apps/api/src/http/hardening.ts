@@ -1,0 +1,44 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { refuseConnection } from './problem.filter';
+
+/** How long a client may take for the head of a request, and how often that is looked at. For HTTP and for HTTPS. */
+export const PATIENCE = { headersTimeout: 10_000, connectionsCheckingInterval: 1000 };
+
+/** How long for a body that has to be there as a whole; a bulk request has half an hour, as it is taken in line by line. */
+const LONGEST_BODY_MS = 30_000;
+
+const NOTHING = "default-src 'none'; frame-ancestors 'none'";
+/** The page at /docs brings its scripts as files; its styles stand in the page. */
+const DOCUMENTS =
+  "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+/** What browsers are told, whatever the route. Nobody but the caller may keep an answer, and nobody one that holds a secret. */
+function securityHeaders({ method, routeOptions, protocol }: FastifyRequest): Record<string, string> {
+  return {
+    'cache-control': method === 'GET' ? 'private, no-cache' : 'no-store',
+    'content-security-policy': routeOptions.url?.startsWith('/docs') ? DOCUMENTS : NOTHING,
+    'referrer-policy': 'no-referrer',
+    'x-content-type-options': 'nosniff',
+    ...(protocol === 'https' && { 'strict-transport-security': 'max-age=31536000' }),
+  };
+}
+
+/** Slow clients are let go of, and browsers are told to be careful. */
+export function harden(fastify: FastifyInstance): void {
+  fastify.addHook('onRequest', (request, reply, done) => {
+    void reply.headers(securityHeaders(request));
+    const { headers, routeOptions } = request;
+    const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
+    if (hasBody && !routeOptions.url?.endsWith('/bulk')) limitTime(request, reply);
+    done();
+  });
+}
+
+function limitTime({ raw }: FastifyRequest, reply: FastifyReply): void {
+  const timer = setTimeout(() => {
+    if (reply.sent) raw.socket.destroy();
+    else refuseConnection(Object.assign(new Error(), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), raw.socket);
+  }, LONGEST_BODY_MS);
+  const isOver = () => clearTimeout(timer);
+  raw.once('end', isOver).once('close', isOver);
+}
