@@ -5,7 +5,7 @@ import { conversation } from './harness/conversation';
 import { interleave } from './harness/interleave';
 import { startLoad, type LoadRequest } from './harness/load';
 import { pgbench, type Script } from './harness/pgbench';
-import { startApi, startServers } from './harness/platform';
+import { startApi, startServers } from '../support/platform';
 import { appendInOneTrip, appendScript, type ChatKey } from './harness/append-scripts';
 import { number } from './harness/table';
 import { atLeast, type Measured } from './harness/workload';

@@ -6,13 +6,14 @@ import type { BenchContext } from './harness/context';
 import { conversation } from './harness/conversation';
 import { interleave } from './harness/interleave';
 import { startLoad, type LoadRequest } from './harness/load';
-import { startApi, startServers } from './harness/platform';
+import { startApi, startServers } from '../support/platform';
 import { Helper } from './harness/processes';
 import { assertSame } from './harness/same';
 import { number } from './harness/table';
 import { atLeast, atMost, type Measured } from './harness/workload';
 
 const CONNECTIONS = 32;
+const STEPS = [50, 200, 400];
 const MESSAGES = 50;
 
 export const name = 'cached-read';
@@ -28,7 +29,7 @@ export async function run(context: BenchContext): Promise<Measured> {
   const expected = await learner.http.get(path);
 
   if (expected.body.messages.length !== MESSAGES) throw new Error('The view has not all messages');
-  const route = await routeOf(redis.url);
+  const route = await routeOf(redis.url, expected.text);
   const startBare = async (asText: boolean) => {
     const bare = await context.use(
       () => Helper.start(join(__dirname, 'bare-fastify.ts')),
@@ -43,9 +44,16 @@ export async function run(context: BenchContext): Promise<Measured> {
 
   const put = await startLoad(context);
   const requests: LoadRequest[] = [{ method: 'GET', path, headers: { authorization: `Bearer ${learner.token}` } }];
-  const load = (server: { pid: number; url: string }) => (seconds: number) =>
-    put(server.pid, { url: server.url, connections: CONNECTIONS, seconds, requests });
+  const load =
+    (server: { pid: number; url: string }, connections = CONNECTIONS) =>
+    (seconds: number) =>
+      put(server.pid, { url: server.url, connections, seconds, requests });
   const { platform, limit, text } = await interleave(context, { platform: load(api), limit: load(bare), text: load(bareText) });
+  const steps = [];
+  for (const connections of STEPS) {
+    const { here, there } = await interleave(context, { here: load(api, connections), there: load(bare, connections) });
+    steps.push({ connections, here, there });
+  }
   const textRatio = platform.perSecond / text.perSecond;
   return {
     checks: [
@@ -67,6 +75,14 @@ export async function run(context: BenchContext): Promise<Measured> {
       limitServerCpu: limit.serverCpu,
       clientCpu: platform.clientCpu,
       limitClientCpu: limit.clientCpu,
+      ...Object.fromEntries(
+        steps.flatMap(({ connections, here, there }) => [
+          [`perSecondOf${connections}`, here.perSecond],
+          [`p95Of${connections}`, here.p95],
+          [`limitPerSecondOf${connections}`, there.perSecond],
+          [`limitP95Of${connections}`, there.p95],
+        ]),
+      ),
     },
     notes: [
       `CPU of the server process for a request: ${number(platform.cpuMicros)} µs, of the limit ${number(limit.cpuMicros)} µs`,
@@ -74,16 +90,23 @@ export async function run(context: BenchContext): Promise<Measured> {
         `(limit ${number(limit.clientCpu)})`,
       `a bare server that takes the view out of Redis as a string needs ${number(text.cpuMicros)} µs and reaches ` +
         `${number(text.perSecond)}/s, of which this is ${textRatio.toFixed(2)}×`,
+      ...steps.map(
+        ({ connections, here, there }) =>
+          `with ${connections} connections: ${number(here.perSecond)}/s, p95 ${number(here.p95)} ms ` +
+          `(limit ${number(there.perSecond)}/s, ${number(there.p95)} ms)`,
+      ),
     ],
   };
 }
 
-/** The keys that the API itself has just used: there is one session, one generation and one view. */
-async function routeOf(redisUrl: string): Promise<Omit<BareRoute, 'asText'>> {
+/**
+ * The keys that the API itself has just used: there is one session, one generation and one view. The limit has a copy of the
+ * view that is not sealed, and has nothing to open.
+ */
+async function routeOf(redisUrl: string, readable: string): Promise<Omit<BareRoute, 'asText'>> {
   const client = createClient({ url: redisUrl });
   await client.connect();
   const keys = await client.keys('*');
-  await client.disconnect();
   const one = (what: string, matches: (key: string) => boolean) => {
     const found = keys.filter(matches);
     if (found.length !== 1) throw new Error(`Expected one ${what} in Redis, found ${found.length}`);
@@ -91,9 +114,14 @@ async function routeOf(redisUrl: string): Promise<Omit<BareRoute, 'asText'>> {
   };
   const isGeneration = (key: string) => key.includes(':generation:');
   const isView = (key: string) => /:chat:/.test(key) && !isGeneration(key);
+  const view = one('view', isView);
+  const copy = `${view}:readable`;
+  await client.set(copy, `${(await client.get(view))!.split('\n', 1)[0]}\n${readable}`);
+  await client.disconnect();
   return {
     redisUrl,
     session: one('session', (key) => key.startsWith('session:')),
-    view: [one('generation', (key) => isGeneration(key) && key.includes('chat:')), one('view', isView)],
+    rate: one('rate limit', (key) => key.startsWith('ratelimit:{u:')),
+    view: [one('generation', (key) => isGeneration(key) && key.includes('chat:')), copy],
   };
 }

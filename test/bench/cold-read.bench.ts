@@ -8,7 +8,7 @@ import { conversation } from './harness/conversation';
 import { interleave } from './harness/interleave';
 import { startLoad, type LoadRequest } from './harness/load';
 import { pgbench, type Script } from './harness/pgbench';
-import { DATABASE, startApi, startServers } from './harness/platform';
+import { DATABASE, startApi, startServers } from '../support/platform';
 import { actingFor } from './harness/scripts';
 import { inlined, statementOf } from './harness/statements';
 import { number } from './harness/table';
@@ -104,7 +104,7 @@ async function scriptOf(userId: string, chatId: string): Promise<Script> {
   const somebody = { userId: chatId, role: 'STUDENT' } as const; // whose reads are never answered by the cache
   const nothing = undefined as never;
   const statement = await statementOf((database) =>
-    new ReadModels(nothing, database, nothing, nothing).get(
+    new ReadModels(nothing, database, nothing, nothing, nothing).get(
       chatModel,
       somebody,
       { chatId, after: 0, limit: MESSAGES },

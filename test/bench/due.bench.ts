@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { ListDue, ListDueHandler } from '../../libs/study/src/queries/list-due';
+import { dataFolderOf } from '../support/data-folder';
 import { HttpClient, newLearner } from '../support/http';
 import { withClient } from '../support/servers';
 import type { BareDue } from './bare-due';
@@ -7,7 +8,7 @@ import type { BenchContext } from './harness/context';
 import { interleave } from './harness/interleave';
 import { startLoad, type LoadRequest } from './harness/load';
 import { OTHER_LEARNER, OTHER_LEARNERS, WITHOUT_FOREIGN_KEYS } from './harness/other-learners';
-import { DATABASE, startApi, startServers } from './harness/platform';
+import { DATABASE, startApi, startServers } from '../support/platform';
 import { Helper } from './harness/processes';
 import { assertSame } from './harness/same';
 import { statementOf } from './harness/statements';
@@ -47,7 +48,8 @@ export async function run(context: BenchContext): Promise<Measured> {
   await withClient(postgres.url(large), (client) => client.query('checkpoint')); // else it would meet the first runs
 
   const small = await startApi(context, settings);
-  const million = await startApi(context, { ...settings, DATABASE_URL: postgres.appUrl(large) });
+  const keys = dataFolderOf(settings); // what the copy holds is sealed with the same
+  const million = await startApi(context, { ...settings, ...keys, DATABASE_URL: postgres.appUrl(large) });
   const path = `/v1/study/due?limit=${LIMIT}`;
   const expected = await new HttpClient(small.url, learner.token).get(path);
   if (expected.body.items.length !== LIMIT) throw new Error(`${expected.body.items.length} items are due`);
@@ -116,10 +118,7 @@ const ITEMS = `
 /** A server on the statement that the API itself sends, with as many connections as the API's pool has by default. */
 async function startBare(context: BenchContext, route: Pick<BareDue, 'databaseUrl' | 'userId' | 'dayEndsAt'>) {
   const actor = { userId: route.userId, role: 'STUDENT' } as const;
-  const noPreferences = { execute: async () => ({}) } as never;
-  const { sql } = await statementOf((database) =>
-    new ListDueHandler(database, noPreferences).execute(new ListDue(actor, LIMIT)),
-  );
+  const { sql } = await statementOf((database) => new ListDueHandler(database).execute(new ListDue(actor, LIMIT)));
   const bare = await context.use(
     () => Helper.start(join(__dirname, 'bare-due.ts')),
     (helper) => helper.stop(),

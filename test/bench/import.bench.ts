@@ -11,7 +11,7 @@ import type { BenchContext } from './harness/context';
 import { conversation } from './harness/conversation';
 import { interleave, median } from './harness/interleave';
 import { startLoad, type LoadRequest } from './harness/load';
-import { DATABASE, startApi, startServers, type Platform } from './harness/platform';
+import { DATABASE, startApi, startServers, type Platform } from '../support/platform';
 import { cpuMicros } from './harness/processes';
 import { number } from './harness/table';
 import { atLeast, atMost, type Measured } from './harness/workload';

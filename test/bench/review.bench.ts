@@ -4,7 +4,7 @@ import type { BenchContext } from './harness/context';
 import { interleave } from './harness/interleave';
 import { startLoad, type LoadRequest } from './harness/load';
 import { pgbench, type Script } from './harness/pgbench';
-import { startApi, startServers } from './harness/platform';
+import { startApi, startServers } from '../support/platform';
 import { itemId, reviewInOneTrip, reviewScript, type Reviewer } from './harness/review-scripts';
 import { number } from './harness/table';
 import { atLeast, type Measured } from './harness/workload';

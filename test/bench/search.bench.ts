@@ -6,7 +6,7 @@ import { interleave } from './harness/interleave';
 import { startLoad, type LoadRequest } from './harness/load';
 import { exactSearch, quantizedSearch, quantizePassages, writePassages, writeQuestions } from './harness/passages';
 import { pgbench, type Script } from './harness/pgbench';
-import { DATABASE, startApi, startServers } from './harness/platform';
+import { DATABASE, startApi, startServers } from '../support/platform';
 import { number } from './harness/table';
 import { atMost, type Check, type Measured } from './harness/workload';
 

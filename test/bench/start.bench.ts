@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BenchContext } from './harness/context';
 import { median } from './harness/interleave';
-import { startApi, startServers } from './harness/platform';
+import { startApi, startServers } from '../support/platform';
 import { atMost, type Measured } from './harness/workload';
 
 export const name = 'start';

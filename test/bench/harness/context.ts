@@ -1,6 +1,5 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { Workspace } from '../../support/workspace';
+import type { CpuProfile } from './profile';
 
 export interface BenchOptions {
   /** How often each contender is measured. */
@@ -8,19 +7,18 @@ export interface BenchOptions {
   /** How long each time. */
   seconds: number;
   progress(text: string): void;
+  /** Whether the CPU profile of what is measured is wanted in place of figures. */
+  profiling?: boolean;
 }
 
-/** What a workload runs in: how long, how often, and what has to be gone afterwards, however it ends. */
-export class BenchContext {
-  private readonly stops: (() => Promise<unknown>)[] = [];
-  private readonly outerFolder = process.env['TMPDIR'];
-  private closing?: Promise<void>;
-  /** Everything temporary is in here: what a server that dies early leaves behind goes with it. */
-  readonly folder = mkdtempSync(join(tmpdir(), 'studently-bench-'));
+/** What a workload runs in: how long, how often, and what has to be gone afterwards. */
+export class BenchContext extends Workspace {
+  /** Of the platform's process: load is put on it first. */
+  profile?: CpuProfile;
+  private profiled?: { pid: number; loads: number };
 
   constructor(private readonly options: BenchOptions) {
-    chmodSync(this.folder, 0o711); // PostgreSQL runs as another user and has to pass through
-    process.env['TMPDIR'] = this.folder;
+    super();
   }
 
   get runs(): number {
@@ -31,33 +29,14 @@ export class BenchContext {
     return this.options.seconds;
   }
 
+  /** Whether the load that is about to be put on the process is the one to profile: the first after the warm-up. */
+  isToProfile(pid: number): boolean {
+    if (!this.options.profiling) return false;
+    this.profiled ??= { pid, loads: 0 };
+    return this.profiled.pid === pid && ++this.profiled.loads === 2;
+  }
+
   progress(text: string): void {
     this.options.progress(text);
-  }
-
-  /** Waits for something that starts; `stop` ends it when the workload is over, also if that is before it is there. */
-  async use<T>(start: () => Promise<T>, stop: (started: T) => Promise<unknown>): Promise<T> {
-    if (this.closing) throw new Error('The benchmark is ending.');
-    const starting = start();
-    this.stops.push(async () => {
-      const started = await starting.catch(() => undefined);
-      if (started !== undefined) await stop(started);
-    });
-    return starting;
-  }
-
-  /** Ends everything, the latest first. */
-  close(): Promise<void> {
-    this.closing ??= this.end();
-    return this.closing;
-  }
-
-  private async end(): Promise<void> {
-    for (const stop of this.stops.reverse()) {
-      await stop().catch((error: unknown) => process.stderr.write(`Not ended cleanly: ${String(error)}\n`));
-    }
-    rmSync(this.folder, { recursive: true, force: true });
-    if (this.outerFolder === undefined) delete process.env['TMPDIR'];
-    else process.env['TMPDIR'] = this.outerFolder;
   }
 }

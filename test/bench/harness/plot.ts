@@ -16,7 +16,8 @@ const ROW = 30;
 
 const LATENCY = 'Under that load: platform blue, limit grey. Dashed: the goal, where there is one.';
 
-const escaped = (value: string) => value.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+/** For the text of an SVG. */
+export const escaped = (value: string) => value.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 
 interface TextStyle {
   size?: number;

@@ -43,9 +43,13 @@ export class Helper {
     return reply.answer;
   }
 
-  async stop(): Promise<void> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
-    this.child.kill();
+  get hasEnded(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null;
+  }
+
+  async stop(signal?: NodeJS.Signals): Promise<void> {
+    if (this.hasEnded) return;
+    this.child.kill(signal);
     await once(this.child, 'exit');
   }
 }
@@ -79,6 +83,10 @@ export class Program {
       if (code !== 0) throw new Error(`${file} ended with ${code}:\n${complaint}`);
       return output;
     });
+  }
+
+  get pid(): number {
+    return this.child.pid!;
   }
 
   async stop(): Promise<void> {

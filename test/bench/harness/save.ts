@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { format } from 'prettier';
 import { ROOT, thisMachine } from './machine';
@@ -8,7 +8,7 @@ import type { Result, Saved } from './workload';
 
 const FOLDER = join(ROOT, 'docs/benchmarks');
 
-/** Writes the report. Workloads that were not measured now keep the figures that they had. */
+/** Writes the report, with links to what flame graphs there are. Workloads that were not measured now keep the figures that they had. */
 export async function save(results: Result[]): Promise<void> {
   const file = join(FOLDER, 'results.json');
   const machine = thisMachine();
@@ -18,8 +18,9 @@ export async function save(results: Result[]): Promise<void> {
     a.workload.localeCompare(b.workload),
   );
   mkdirSync(FOLDER, { recursive: true });
+  const flames = readdirSync(FOLDER).filter((name) => name.startsWith('flame-'));
   writeFileSync(file, `${JSON.stringify(all, rounded, 2)}\n`);
-  writeFileSync(join(FOLDER, 'README.md'), await format(readmeOf(all), { parser: 'markdown', printWidth: 128 }));
+  writeFileSync(join(FOLDER, 'README.md'), await format(readmeOf(all, flames), { parser: 'markdown', printWidth: 128 }));
   writeFileSync(join(FOLDER, 'overview.svg'), plotOf(all));
 }
 

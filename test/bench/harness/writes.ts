@@ -1,7 +1,7 @@
 import type { ApiProcess } from '../../support/api-process';
 import { withClient } from '../../support/servers';
 import type { BenchContext } from './context';
-import { DATABASE, startApi, type Platform } from './platform';
+import { DATABASE, startApi, type Platform } from '../../support/platform';
 
 export async function assertDurable({ postgres }: Platform): Promise<void> {
   const { rows } = await withClient(postgres.url(DATABASE), (client) =>

@@ -1,0 +1,71 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BOUND_MS, type Stale } from './freshness/checker';
+import { History } from './freshness/history';
+import { Stage } from './freshness/stage';
+import { Traffic } from './freshness/traffic';
+import { evict, TROUBLES } from './freshness/troubles';
+import type { TortureContext } from './harness/torture';
+
+export const promise =
+  'no read with a token is older than the write that the token is of; none without is older than what was acknowledged 100 ms before, ' +
+  'or a second after Redis or a killed process is back';
+export const ops = 1_000_000;
+export const shortOps = 20_000;
+
+const JUDGE_EVERY_MS = 2000;
+
+export interface Freshness {
+  /** Settings of the processes beside the usual ones. */
+  settings?: NodeJS.ProcessEnv;
+  /** Ends with the first stale read. */
+  untilFound?: boolean;
+}
+
+/** Two processes are read and written through at random, while keys are lost, processes and Redis die and are cut off. */
+export async function run(context: TortureContext, { settings, untilFound = false }: Freshness = {}) {
+  const stage = await Stage.open(context, 2, settings);
+  const history = new History();
+  const traffic = await Traffic.prepare(stage, history);
+  const ending = new AbortController();
+  const judge = () => {
+    const { reads, stale } = history.judge();
+    for (let read = 0; read < reads; read++) context.attempt(read >= stale.length, () => inWords(stale[read]!));
+    if (untilFound && stale.length > 0) ending.abort();
+    context.progress(`${traffic.done} of ${context.ops}`);
+  };
+  const judging = setInterval(judge, JUDGE_EVERY_MS);
+  try {
+    const [, evictions, troubles] = await Promise.all([
+      traffic.flow(context.ops, ending.signal).finally(() => ending.abort()),
+      evict(stage, ending.signal),
+      makeTrouble(stage, history, traffic, ending.signal),
+    ]);
+    return { writes: traffic.writes, troubles, evictions, failed: traffic.failed };
+  } finally {
+    clearInterval(judging);
+    ending.abort();
+    judge();
+  }
+}
+
+/** One trouble after the other, with time in between to be well again. */
+async function makeTrouble(stage: Stage, history: History, traffic: Traffic, ended: AbortSignal): Promise<number> {
+  const { context } = stage;
+  const waiting: string[] = [];
+  for (let count = 0; ; count++) {
+    await sleep(BOUND_MS + 500 + context.below(500), undefined, { signal: ended }).catch(() => undefined);
+    if (ended.aborted) return count;
+    if (waiting.length === 0) waiting.push(...Object.keys(TROUBLES));
+    const [name] = waiting.splice(context.below(waiting.length), 1);
+    let isOver: () => void = () => undefined;
+    await TROUBLES[name!]!(stage, () => (isOver = history.trouble()));
+    await stage.untilWell();
+    isOver();
+    await traffic.tellTruth();
+  }
+}
+
+function inWords({ read, level, because }: Stale): string {
+  const why = because === 'token' ? 'its token is of' : 'this was due:';
+  return `${read.thing} was read as ${read.level} at ${Math.round(read.sent)} ms, ${why} ${level}`;
+}

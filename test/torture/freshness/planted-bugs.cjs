@@ -1,0 +1,77 @@
+/**
+ * Loaded into an API process before anything else (NODE_OPTIONS), this breaks the protocol of freshness in the way that PLANTED_BUG
+ * names: the checker has to find it. The product itself knows nothing of it.
+ */
+const { join } = require('node:path');
+const { isMainThread } = require('node:worker_threads');
+
+const built = (file) => require(join(__dirname, '../../../dist/libs/platform/src', file));
+
+const BUGS = {
+  /** What a reader loads between the forgetting and the commit is old, and stays. */
+  'forgets before the commit'() {
+    const { prototype } = built('persistence/unit-of-work.js').UnitOfWork;
+    const { attempt } = prototype;
+    prototype.attempt = function (actor, work) {
+      return attempt.call(this, actor, async (tx) => {
+        const view = await work(tx);
+        if (tx.event) await this.consumers.deliver(tx.event.topic, tx.event).catch(() => undefined);
+        return view;
+      });
+    };
+    prototype.announce = async function (_event, messageId) {
+      this.outbox.settle(messageId);
+    };
+  },
+
+  /** A view is stored under the generation that is current then, not under the one before it was loaded. */
+  'fills without the fence'() {
+    const { prototype } = built('cache/read-models.js').ReadModels;
+    prototype.load = async function (model, owner, params, valueKey) {
+      const loaded = await this.query(model, owner, owner.userId, params);
+      const tagKey = `cache:{u:${owner.userId}}:generation:${model.tag(params)}`;
+      const [generation] = await this.generationAndCached(tagKey, valueKey);
+      if (loaded.found && generation) await this.keep(model, owner.userId, valueKey, { ...loaded, generation });
+      return loaded;
+    };
+  },
+
+  /** A generation is a count of forgettings that is itself forgotten after 50 ms: the first one is current again. */
+  'a fence that expires'() {
+    const { ReadModels } = built('cache/read-models.js');
+    const { RedisStore } = built('cache/redis-store.js');
+    RedisStore.prototype.delete = async function (keys) {
+      await this.link.ask((client) =>
+        Promise.all(keys.map((key) => client.eval(COUNT_FOR_50_MS, { keys: [key], arguments: [] }))),
+      );
+    };
+    ReadModels.prototype.living = function (count) {
+      return `${this.store.run}.${count ?? 0}`;
+    };
+    ReadModels.prototype.generationAndCached = async function (tagKey, valueKey) {
+      const found = await this.fromStore([tagKey, valueKey]);
+      return found ? [this.living(found[0]), found[1]] : [];
+    };
+  },
+
+  'a token that is ignored'() {
+    const { prototype } = built('cache/read-models.js').ReadModels;
+    const { get } = prototype;
+    prototype.get = function (model, actor, params, options = {}) {
+      return get.call(this, model, actor, params, { ...options, readToken: undefined });
+    };
+  },
+
+  /** What Redis held before it was killed counts again. */
+  'a generation of another run counts'() {
+    built('cache/read-models.js').ReadModels.prototype.living = (generation) => generation?.toString();
+  },
+};
+
+const COUNT_FOR_50_MS = `redis.call('INCR', KEYS[1]) return redis.call('PEXPIRE', KEYS[1], 50)`;
+
+module.exports = Object.keys(BUGS);
+if (isMainThread && process.env.PLANTED_BUG) {
+  require('reflect-metadata');
+  BUGS[process.env.PLANTED_BUG]();
+}

@@ -1,0 +1,106 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createClient, type RedisClientType } from 'redis4';
+import type { ApiProcess } from '../../support/api-process';
+import { HttpClient } from '../../support/http';
+import { startApi, startServers } from '../../support/platform';
+import type { PostgresServer, RedisServer } from '../../support/servers';
+import { TcpProxy } from '../../support/tcp-proxy';
+import type { TortureContext } from '../harness/torture';
+
+/** One API process, and its own way to each server. */
+export interface Node {
+  api: ApiProcess;
+  readonly http: HttpClient;
+  readonly redis: TcpProxy;
+  readonly postgres: TcpProxy;
+}
+
+const portOf = (url: string, port: number) => Object.assign(new URL(url), { port }).href;
+
+/** API processes on one PostgreSQL and one Redis, each of which can be cut off, killed and started again. */
+export class Stage {
+  private constructor(
+    readonly context: TortureContext,
+    readonly postgres: PostgresServer,
+    readonly nodes: Node[],
+    /** What the processes talk to; another server after it was lost. */
+    public redis: RedisServer,
+    /** Our own way to it, for evictions. */
+    readonly client: RedisClientType,
+  ) {}
+
+  static async open(context: TortureContext, apis: number, settings: NodeJS.ProcessEnv = {}): Promise<Stage> {
+    const servers = await startServers(context);
+    const before = (port: number) =>
+      context.use(
+        () => TcpProxy.before(port),
+        (proxy) => proxy.close(),
+      );
+    const start = async (): Promise<Node> => {
+      const [redis, postgres] = [await before(servers.redis.port), await before(servers.postgres.port)];
+      const api = await startApi(context, {
+        ...servers.settings,
+        ...settings,
+        STUDENTLY_DATA_DIR: join(context.folder, 'data'), // the same keys for all of them
+        REDIS_URL: portOf(servers.redis.url, redis.port),
+        DATABASE_URL: portOf(servers.settings['DATABASE_URL']!, postgres.port),
+      });
+      return { api, http: new HttpClient(api.url), redis, postgres };
+    };
+    const nodes = await Promise.all(Array.from({ length: apis }, start));
+    const client = createClient({ url: servers.redis.url, disableOfflineQueue: true }) as RedisClientType;
+    client.on('error', () => undefined); // it is killed on purpose
+    await context.use(
+      () => client.connect(),
+      () => client.disconnect(),
+    );
+    return new Stage(context, servers.postgres, nodes, servers.redis, client);
+  }
+
+  /** Until each process says that it reaches both servers. */
+  async untilWell(nodes = this.nodes): Promise<void> {
+    for (const { http } of nodes) await until('A process is well', async () => (await statusOf(http)) === 'ok');
+  }
+
+  async kill(node: Node): Promise<void> {
+    await node.api.stop('SIGKILL');
+  }
+
+  async revive(node: Node): Promise<void> {
+    const { environment, port } = node.api;
+    node.api = await startApi(this.context, { ...environment, PORT: String(port) });
+  }
+
+  async killRedis(): Promise<void> {
+    await this.redis.stop('SIGKILL');
+  }
+
+  /** It has forgotten everything. */
+  async reviveRedis(): Promise<void> {
+    this.redis = await this.context.use(
+      () => this.redis.restart(),
+      (redis) => redis.stop(),
+    );
+    await until('Redis is there', async () => this.client.isReady);
+  }
+}
+
+async function statusOf(http: HttpClient): Promise<string> {
+  try {
+    const { body } = await http.get('/health/ready');
+    return body.status;
+  } catch {
+    return 'away';
+  }
+}
+
+const LONGEST_MS = 30_000;
+
+async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  const started = performance.now();
+  while (!(await holds())) {
+    if (performance.now() - started > LONGEST_MS) throw new Error(`${what}: not within ${LONGEST_MS} ms`);
+    await sleep(10);
+  }
+}

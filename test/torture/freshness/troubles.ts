@@ -1,0 +1,96 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { commandOptions } from 'redis4';
+import type { Fault } from '../../support/tcp-proxy';
+import type { Node, Stage } from './stage';
+
+/** `begins`: from now on not everything that is written can be forgotten at once. */
+type Trouble = (stage: Stage, begins: () => void) => Promise<void>;
+
+const anyOf = ({ context, nodes }: Stage): Node => context.pick(nodes);
+
+const AWAY: Fault[] = [{ kind: 'half-open' }, { kind: 'refuse' }, { kind: 'slow', bytesPerSecond: 200 }];
+
+/** What happens while things are read and written. Each is over when it returns; then the processes recover. */
+export const TROUBLES: Record<string, Trouble> = {
+  'a process is killed': async (stage, begins) => {
+    begins();
+    const node = anyOf(stage);
+    await stage.kill(node);
+    await sleep(stage.context.below(500));
+    await stage.revive(node);
+  },
+
+  /** It commits, waits for Redis to forget, and is no more. */
+  'a process is killed between commit and forgetting': async (stage, begins) => {
+    begins();
+    const node = anyOf(stage);
+    await node.redis.set({ kind: 'half-open' });
+    await sleep(50 + stage.context.below(200));
+    await stage.kill(node);
+    await node.redis.heal();
+    await stage.revive(node);
+  },
+
+  'a process does not reach Redis': async (stage, begins) => {
+    begins();
+    const node = anyOf(stage);
+    await node.redis.set(stage.context.pick(AWAY));
+    await sleep(200 + stage.context.below(1500));
+    await node.redis.heal();
+  },
+
+  'connections to Redis are reset': async ({ nodes }, begins) => {
+    begins();
+    for (const { redis } of nodes) redis.reset();
+  },
+
+  'Redis is killed': async (stage, begins) => {
+    begins();
+    await stage.killRedis();
+    await sleep(stage.context.below(800));
+    await stage.reviveRedis();
+  },
+
+  'Redis is killed, and a process as well': async (stage, begins) => {
+    begins();
+    const node = anyOf(stage);
+    await Promise.all([stage.killRedis(), stage.kill(node)]);
+    await Promise.all([stage.reviveRedis(), stage.revive(node)]);
+  },
+
+  /** As after a failover to a replica that lags behind, or with a file that is not written at once. */
+  'Redis is killed and comes back with what it had': async (stage, begins) => {
+    const held = await cacheOf(stage);
+    await sleep(500 + stage.context.below(1000));
+    begins(); // what was written meanwhile has been forgotten, and must not be back
+    for (const { redis } of stage.nodes) await redis.set({ kind: 'refuse' });
+    await stage.killRedis();
+    await stage.reviveRedis();
+    await Promise.all([...held].map(([key, value]) => stage.client.set(key, value, { EX: 1800 })));
+    for (const { redis } of stage.nodes) await redis.heal();
+  },
+};
+
+async function cacheOf({ client }: Stage): Promise<Map<string, Buffer>> {
+  const keys = await client.keys('cache:*');
+  const values = keys.length > 0 ? await client.mGet(commandOptions({ returnBuffers: true }), keys) : [];
+  return new Map(keys.flatMap((key, index) => (values[index] ? [[key, values[index]]] : [])));
+}
+
+/** Loses cached keys, as Redis does when it is full or their time is over, and all of them now and then. */
+export async function evict({ context, client }: Stage, ended: AbortSignal): Promise<number> {
+  let evicted = 0;
+  while (!ended.aborted) {
+    await sleep(5 + context.below(20));
+    try {
+      const key = await client.randomKey();
+      if (context.random() < 0.01) await client.flushAll();
+      else if (key?.startsWith('cache:'))
+        await (context.random() < 0.5 ? client.del(key) : client.pExpire(key, 1 + context.below(50)));
+      evicted += 1;
+    } catch {
+      // Redis is being killed.
+    }
+  }
+  return evicted;
+}

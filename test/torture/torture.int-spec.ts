@@ -1,0 +1,18 @@
+import { attack, AREAS, loadArea } from './harness/areas';
+import { TortureContext } from './harness/torture';
+
+/** Another one each day: a violation says which. */
+const SEED = Math.floor(Date.now() / 86_400_000);
+
+describe('torture, in short', () => {
+  it.each(AREAS)(
+    '%s keeps its promise',
+    async (area) => {
+      const torture = await loadArea(area);
+      const context = new TortureContext(torture.shortOps, SEED);
+      const { violations, seed } = await attack(area, torture, context);
+      expect({ violations, told: context.told, seed }).toEqual({ violations: 0, told: [], seed });
+    },
+    120_000,
+  );
+});
