@@ -72,6 +72,14 @@ const isNullable =
   (entities) =>
     expect(property(entities, entity, name)).toMatchObject({ columnTypes: [type], nullable: true });
 
+/** The text stands sealed in a column beside it; in its own only as long as it is from before sealing. */
+const isSealed =
+  (entity: string, name: string): Check =>
+  (entities) => {
+    isNullable(entity, name, 'text')(entities);
+    isNullable(entity, `${name}Sealed`, 'bytea')(entities);
+  };
+
 /** Where an entity differs from the seed, why, and what stands in its place instead. */
 const AGREED: Record<string, { why: string; instead: Check }> = {
   'User.email': {
@@ -93,6 +101,9 @@ const AGREED: Record<string, { why: string; instead: Check }> = {
       expect(entities.get('Profile')!.uniques.map(({ name }) => name)).toEqual(['profiles_one_per_user']);
     },
   },
+  'Profile.firstName': { why: 'ID-11: sealed', instead: isSealed('Profile', 'firstName') },
+  'Profile.lastName': { why: 'ID-11: sealed', instead: isSealed('Profile', 'lastName') },
+  'Document.content': { why: 'AI-8: sealed', instead: isSealed('Document', 'content') },
   'AIChat.messages': {
     why: 'AI-3: rows of chat_messages; the view ai_chats_seed shows them as jsonb[]',
     instead: (entities) => expect(property(entities, 'ChatMessage', 'chat').referencedTableName).toMatch(/chats$/),

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkServer, Migrations } from '@studently/platform';
+import { SERVER_TIMEOUTS } from '../../libs/platform/src/persistence/connection';
 import { startPostgres, withClient, type PostgresServer } from '../support/servers';
 
 const root = join(__dirname, '../..');
@@ -65,6 +66,28 @@ describe('the logins of a served database', () => {
       );
       expect(Object.values(rows[0])).toEqual([false, false, false, false, false, false]);
       await expect(client.query('select * from users')).rejects.toMatchObject({ code: '42501' });
+    });
+  });
+
+  it('SC-1 with the login of the API waits have the end that the API asks for, also where a pooler does not pass that on', async () => {
+    await withClient(app(), async (client) => {
+      const names = Object.keys(SERVER_TIMEOUTS);
+      const { rows } = await client.query(
+        `select jsonb_object_agg(name, setting::int) as timeouts from pg_settings where name = any($1)`,
+        [names],
+      );
+      expect(rows).toEqual([{ timeouts: SERVER_TIMEOUTS }]);
+    });
+  });
+
+  it('SEC-4 SEC-10 their passwords are kept as SCRAM only, and end after a year', async () => {
+    await withClient(server.url('studently'), async (client) => {
+      const { rows } = await client.query(
+        `select rolname as login, rolpassword like 'SCRAM-SHA-256$%' as scram, round(extract(day from rolvaliduntil - now()) / 365)::int as years
+         from pg_authid where rolname in ('studently', 'studently_migrator', 'studently_reader') order by 1`,
+      );
+      const each = { scram: true, years: 1 };
+      expect(rows).toEqual(['studently', 'studently_migrator', 'studently_reader'].map((login) => ({ login, ...each })));
     });
   });
 

@@ -18,6 +18,7 @@ type Kind =
   | 'messages'
   | 'score'
   | 'tags'
+  | 'scopes'
   | 'rating'
   | 'duration'
   | 'title'
@@ -36,7 +37,7 @@ interface Route {
   required?: string[];
   /** Query strings that must be refused. */
   queries?: string[];
-  as: 'nobody' | 'learner' | 'admin';
+  as: 'nobody' | 'learner' | 'admin' | 'teacher';
   /** 412 for an If-Match that is not the version. */
   versioned?: true;
   /** Takes an Idempotency-Key. */
@@ -61,6 +62,7 @@ const WRONG: Record<Kind, unknown[]> = {
   time: [null, 7, 1e308, '', 'yesterday', '2026-13-01T00:00:00Z', '2026-02-30T00:00:00Z', '2026-01-01', [], {}, NUL],
   score: [null, -0.001, 100.001, 1e308, '50', true, [], {}, NUL],
   tags: [null, 7, 'x', {}, [7], [null], [[]], [''], [' '], ['x'.repeat(101)], [NUL], [LONE_SURROGATE], Array(51).fill('x')],
+  scopes: [null, 7, 'study:read', {}, [], [7], [null], ['KING'], [NUL], Array(12).fill('study:read')],
   rating: [null, 0, 5, 2.5, -1, 1e308, '3', true, [], {}, NUL],
   duration: [null, -1, 0.5, 86_400_001, 1e308, '5', true, [], {}],
   title: [-7, true, [], { a: 1 }, '', ' ', 'x'.repeat(301), NUL, LONE_SURROGATE, HUGE_TEXT],
@@ -272,6 +274,57 @@ function tableOfStudyRoutes(item: string): Route[] {
   ];
 }
 
+function tableOfAccessRoutes(account: string, user: string, teacher: string): Route[] {
+  const grants = `/v1/users/${user}/grants`;
+  const learner = `/v1/learners/${user}`;
+  const days = ['', 'x', '2026-02-30', '%00'];
+  const accounts = '/v1/service-accounts';
+  return [
+    {
+      method: 'POST',
+      path: accounts,
+      as: 'admin',
+      body: { name: randomUUID(), scopes: ['study:read'], expiresAt: '2100-01-01T00:00:00Z' },
+      fields: { name: 'text', scopes: 'scopes', expiresAt: 'time' },
+      required: ['name', 'scopes'],
+    },
+    { method: 'GET', path: accounts, as: 'admin', queries: PAGE_QUERIES },
+    { method: 'DELETE', path: `${accounts}/${account}`, as: 'admin', idempotent: true },
+    {
+      method: 'POST',
+      path: `${accounts}/${account}/keys`,
+      as: 'admin',
+      body: { expiresAt: '2100-01-01T00:00:00Z' },
+      fields: { expiresAt: 'time' },
+    },
+    { method: 'DELETE', path: `${accounts}/${account}/keys/${randomUUID()}`, as: 'admin', idempotent: true },
+    {
+      method: 'POST',
+      path: grants,
+      as: 'learner',
+      idempotent: true,
+      body: { id: randomUUID(), teacherId: teacher, scopes: ['study'] },
+      fields: { id: 'uuid', teacherId: 'uuid', scopes: 'scopes' },
+      required: ['teacherId', 'scopes'],
+    },
+    { method: 'GET', path: grants, as: 'learner', queries: PAGE_QUERIES },
+    { method: 'DELETE', path: `${grants}/${randomUUID()}`, as: 'learner', idempotent: true },
+    { method: 'GET', path: '/v1/learners', as: 'teacher', queries: PAGE_QUERIES },
+    { method: 'GET', path: `${learner}/progress`, as: 'teacher', queries: [...PAGE_QUERIES, 'bucket=month'] },
+    { method: 'GET', path: `${learner}/progress/${randomUUID()}`, as: 'teacher' },
+    { method: 'GET', path: `${learner}/study/items`, as: 'teacher', queries: PAGE_QUERIES },
+    { method: 'GET', path: `${learner}/study/items/${randomUUID()}`, as: 'teacher' },
+    { method: 'GET', path: `${learner}/study/items/${randomUUID()}/reviews`, as: 'teacher', queries: PAGE_QUERIES },
+    { method: 'GET', path: `${learner}/study/due`, as: 'teacher', queries: ['limit=0', 'limit=x'] },
+    { method: 'GET', path: `${learner}/study/stats`, as: 'teacher', queries: days.map((day) => `from=${day}`) },
+    { method: 'GET', path: `${learner}/study/forecast`, as: 'teacher', queries: ['days=0', 'days=x'] },
+    { method: 'GET', path: `${learner}/documents`, as: 'teacher', queries: PAGE_QUERIES },
+    { method: 'GET', path: `${learner}/documents/${randomUUID()}`, as: 'teacher' },
+    { method: 'GET', path: `${learner}/chats`, as: 'teacher', queries: PAGE_QUERIES },
+    { method: 'GET', path: `${learner}/chats/${randomUUID()}`, as: 'teacher', queries: ['limit=0', 'after=-1'] },
+  ];
+}
+
 function tableOfRoutes(learner: TestLearner, chat: string, message: string, progress: string): Route[] {
   const { id: user, email, password } = learner;
   const period = { currentPeriodStart: '2026-01-01T00:00:00Z', currentPeriodEnd: '2026-02-01T00:00:00Z' };
@@ -366,6 +419,7 @@ function tableOfRoutes(learner: TestLearner, chat: string, message: string, prog
     { method: 'DELETE', path: users, as: 'learner', ...write },
     { method: 'GET', path: '/v1/sessions', as: 'learner', queries: PAGE_QUERIES },
     { method: 'GET', path: '/v1/sessions/current', as: 'learner' },
+    { method: 'GET', path: '/v1/events', as: 'learner' },
     {
       method: 'POST',
       path: '/v1/chats',
@@ -485,10 +539,16 @@ describe.each(waysToRun)('bad input, $name', (way) => {
       currentPeriodStart: '2026-01-01T00:00:00Z',
       currentPeriodEnd: '2026-02-01T00:00:00Z',
     });
-    clients = { nobody: run.http, learner: ada.http, admin };
+    const account = await admin.post('/v1/service-accounts', { name: 'tutor', scopes: ['study:read'] });
+    const teacher = await run.newUser('TEACHER');
+    const scopes = ['progress', 'study', 'documents', 'chats'];
+    await ada.http.post(`/v1/users/${ada.id}/grants`, { teacherId: teacher.id, scopes });
+    const another = await run.newUser('TEACHER');
+    clients = { nobody: run.http, learner: ada.http, admin, teacher: teacher.http };
     routes = [
       ...tableOfRoutes(ada, chat.body.id, chat.body.messages[0].id, progress.body.id),
       ...tableOfStudyRoutes(item.body.id),
+      ...tableOfAccessRoutes(account.body.id, ada.id, another.id),
       ...tableOfDocumentRoutes(document.body.id, chat.body.id),
     ];
   });
@@ -508,6 +568,9 @@ describe.each(waysToRun)('bad input, $name', (way) => {
       'study_items',
       'study_reviews',
       'progress',
+      'grants',
+      'service_accounts',
+      'service_keys',
       'audit_events',
       'idempotency_keys',
     ];
@@ -617,7 +680,7 @@ describe.each(waysToRun)('bad input, $name', (way) => {
 
   it('refuses addresses that name nothing', () =>
     attack(async () => {
-      for (const route of routes.filter(({ path }) => path.includes('-'))) {
+      for (const route of routes.filter(({ path }) => /[0-9a-f-]{36}/.test(path))) {
         for (const id of BAD_IDS) {
           const path = route.path.replace(/[0-9a-f-]{36}/, id);
           judge(

@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiProcess, waysToRun } from '../support/api-process';
-import { createTestDatabase } from '../support/database';
+import { createTestDatabase, sql } from '../support/database';
 import { HttpClient, newLearner } from '../support/http';
 import { studently } from '../support/studently';
 
@@ -43,6 +44,37 @@ describe('studently', () => {
   }, 60_000);
 
   if (waysToRun.some(({ name }) => name === 'served')) {
+    it('SEC-12 names the row of the audit log that a superuser changed, with 2', async () => {
+      const [database, folder] = [await createTestDatabase(), mkdtempSync(join(tmpdir(), 'studently-cli-'))];
+      const settings = { DATABASE_URL: database.url, STUDENTLY_DATA_DIR: folder };
+      const api = await ApiProcess.start({ ...settings, LOG_ACCESS: 'false' }); // alone, so that it seals
+      const verified = async (...args: string[]) => {
+        const { code, out } = await studently(settings, '--json', 'audit', 'verify', ...args);
+        return { code, answer: JSON.parse(out) as { events: number; findings: { kind: string; id: string }[] } };
+      };
+      try {
+        const key = await studently(settings, 'audit', 'public-key');
+        expect(key).toMatchObject({ code: 0, out: expect.stringContaining('BEGIN PUBLIC KEY') });
+        const keyFile = join(folder, 'public.pem');
+        writeFileSync(keyFile, key.out);
+        await newLearner(new HttpClient(api.url));
+        for (const end = Date.now() + 10_000; ; await sleep(200)) {
+          if ((await verified()).answer.events >= 2) break; // registration and login, sealed within 10 s
+          expect(Date.now()).toBeLessThan(end);
+        }
+        expect(await (await fetch(`${api.url}/metrics`)).text()).toMatch(/^studently_audit_unsealed_seconds \d/m);
+        expect(await verified('--public-key', keyFile)).toMatchObject({ code: 0, answer: { findings: [] } });
+        await sql(database.adminUrl, `update audit_events set actor_role = 'ADMIN' where id = 1`);
+        expect(await verified()).toMatchObject({ code: 2, answer: { findings: [{ kind: 'edited', id: '1' }] } });
+        expect((await studently(settings, 'audit', 'verify')).out).toContain('edited: event 1, batch 1');
+        expect((await studently(settings, 'audit', 'verify', '--from', 'yesterday')).code).toBe(64);
+      } finally {
+        await api.stop('SIGKILL');
+        await database.drop();
+        rmSync(folder, { recursive: true, force: true });
+      }
+    }, 60_000);
+
     it('TM-1 brings a served database to this release and back', async () => {
       const database = await createTestDatabase({ empty: true });
       const settings = { DATABASE_URL: database.url, DATABASE_MIGRATION_URL: database.adminUrl };

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { waysToRun } from '../support/api-process';
 import { sql } from '../support/database';
-import type { Answer, HttpClient, TestLearner } from '../support/http';
+import { HttpClient, type Answer, type TestLearner } from '../support/http';
 import { allPages, expectProblem, RunningApi, statuses, until } from './support';
 
 const GUIDES = join(__dirname, '../../node_modules/fastify/docs');
@@ -35,7 +35,7 @@ const settled = (http: HttpClient, path: string): Promise<any> =>
   }, 60_000);
 
 describe.each(waysToRun)('documents, $name', (way) => {
-  const run = new RunningApi(way);
+  const run = new RunningApi(way, {}, { withWorker: true });
   let ada: TestLearner;
   beforeAll(async () => {
     ada = await run.newLearner();
@@ -428,8 +428,8 @@ describe.each(waysToRun)('documents, $name', (way) => {
   });
 
   it('the metrics say how much waits and how much was done', async () => {
-    const { text: metrics } = await run.http.get('/metrics');
-    expect(metrics).toMatch(/^studently_embedding_jobs \d+$/m);
+    const { text: metrics } = await new HttpClient(run.background.url).get('/metrics');
+    expect(metrics).toMatch(/^studently_jobs_waiting\{job="embed-document"\} \d+$/m);
     expect(Number(/^studently_embedded_passages_total (\d+)$/m.exec(metrics)?.[1])).toBeGreaterThan(100);
     expect(Number(/^studently_failed_documents_total (\d+)$/m.exec(metrics)?.[1])).toBeGreaterThanOrEqual(4);
   });

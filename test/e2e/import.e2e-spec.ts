@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { waysToRun } from '../support/api-process';
+import { dataFolderOf } from '../support/data-folder';
 import type { TestLearner } from '../support/http';
 import { withClient } from '../support/servers';
 import { CLI, studently, StudentlyProcess } from '../support/studently';
@@ -131,9 +132,11 @@ describe.each(waysToRun)('studently import, $name', (way) => {
   it('shows on a terminal how far it is', async () => {
     const command = [process.execPath, CLI, 'import', 'wordnet', '--limit', '3000', '--user', ada.email].join(' ');
     const log = join(folder, 'terminal');
-    await promisify(execFile)('script', ['-qec', command, log], { env: { PATH: process.env['PATH'], ...run.settings } });
+    await promisify(execFile)('script', ['-qec', command, log], {
+      env: { PATH: process.env['PATH'], ...dataFolderOf(run.settings), ...run.settings },
+    });
     const shown = readFileSync(log, 'utf8');
-    expect(shown).toMatch(/33% \| 1,000 lines \|/);
+    expect(shown).toMatch(/(33% \| 1|66% \| 2),000 lines \|/); // as often as it is drawn
     expect(shown).toContain('3,000 accepted, 0 rejected');
   }, 60_000);
 
@@ -154,20 +157,31 @@ describe.each(waysToRun)('studently import, $name', (way) => {
     }
   }, 60_000);
 
-  if (way.name === 'served') {
+  if (way.name !== 'embedded') {
     it('PF-5 needs no more memory for 200,000 lines than for the first of them', async () => {
       // A heap that could not hold 200,000 cards.
       const settings = { ...run.settings, NODE_OPTIONS: '--max-old-space-size=96' };
       const { child, ended } = new StudentlyProcess(settings, ['import', 'csv', '-', '--user', ada.email]);
-      const mebibytes = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))![1]) / 1024;
+      // Read while it runs: once the last line is stored, the process may be gone before one looks.
+      let mebibytes = 0;
+      const reading = setInterval(() => {
+        try {
+          mebibytes =
+            Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1] ?? mebibytes * 1024) / 1024;
+        } catch {
+          clearInterval(reading);
+        }
+      }, 50);
       Readable.from(longCards(200_000)).pipe(child.stdin!);
       await moreThan(60_000);
-      const early = mebibytes();
-      await moreThan(195_000);
-      const late = mebibytes();
+      const early = mebibytes;
       expect(await ended).toEqual({ code: 0, out: '200,000 accepted, 0 rejected\n', err: '' });
-      process.stdout.write(`import of 200,000 lines: ${early.toFixed(0)} MiB at 60,000, ${late.toFixed(0)} MiB at the end\n`);
-      expect(late).toBeLessThan(350);
+      clearInterval(reading);
+      process.stdout.write(
+        `import of 200,000 lines: ${early.toFixed(0)} MiB at 60,000, ${mebibytes.toFixed(0)} MiB at the end\n`,
+      );
+      expect(early).toBeGreaterThan(0);
+      expect(mebibytes).toBeLessThan(350);
     }, 180_000);
   }
 });

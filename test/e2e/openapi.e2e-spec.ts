@@ -24,6 +24,17 @@ const ROUTES = [
   'DELETE /v1/sessions',
   'GET /v1/sessions/current',
   'DELETE /v1/sessions/current',
+  ...['POST', 'GET'].map((method) => `${method} /v1/users/{userId}/grants`),
+  'DELETE /v1/users/{userId}/grants/{grantId}',
+  'GET /v1/learners',
+  ...[
+    ...['progress', 'progress/{progressId}', 'study/items', 'study/items/{itemId}', 'study/items/{itemId}/reviews'],
+    ...['study/due', 'study/stats', 'study/forecast', 'documents', 'documents/{documentId}', 'chats', 'chats/{chatId}'],
+  ].map((path) => `GET /v1/learners/{userId}/${path}`),
+  ...['POST', 'GET'].map((method) => `${method} /v1/service-accounts`),
+  'DELETE /v1/service-accounts/{accountId}',
+  'POST /v1/service-accounts/{accountId}/keys',
+  'DELETE /v1/service-accounts/{accountId}/keys/{keyId}',
   'POST /v1/chats',
   'GET /v1/chats',
   'GET /v1/chats/{chatId}',
@@ -47,6 +58,7 @@ const ROUTES = [
   'POST /v1/progress',
   'GET /v1/progress',
   ...['GET', 'PATCH', 'DELETE'].map((method) => `${method} /v1/progress/{progressId}`),
+  'GET /v1/events',
   'GET /health/live',
   'GET /health/ready',
   'GET /health/startup',
@@ -136,6 +148,17 @@ describe('the OpenAPI document', () => {
     const itemPath = `/v1/study/items/${item.body.id}`;
     const ndjson = { headers: { 'content-type': 'application/x-ndjson' } };
     const review = { clientReviewId: 'a', rating: 3, durationMs: 1200 };
+    const account = await boss.post('/v1/service-accounts', { name: newEmail(), scopes: ['study:read'] });
+    const keys = `/v1/service-accounts/${account.body.id}/keys`;
+    const added = await boss.post(keys, { expiresAt: '2100-01-01T00:00:00Z' });
+    const teacher = await run.newUser('TEACHER');
+    const scopes = ['progress', 'study', 'documents', 'chats'];
+    const grant = await ada.http.post(`${me}/grants`, { teacherId: teacher.id, scopes });
+    const shared = async (route: string, path = route): Promise<[string, Answer, number]> => [
+      `GET /v1/learners/{userId}/${route}`,
+      await teacher.http.get(`/v1/learners/${ada.id}/${path}`),
+      200,
+    ];
     const answers: [route: string, answer: Answer, status: number][] = [
       ['POST /v1/users', await run.http.post('/v1/users', { email: newEmail(), password: newPassword(), profile }), 201],
       ['POST /v1/users', await run.http.post('/v1/users', { email: newEmail(), password: 'short' }), 422],
@@ -163,6 +186,28 @@ describe('the OpenAPI document', () => {
       ['GET /v1/users', await boss.get('/v1/users?limit=2'), 200],
       ['GET /v1/users', await ada.http.get('/v1/users'), 403],
       ['PUT /v1/users/{userId}/role', await boss.put(`/v1/users/${(await run.newLearner()).id}/role`, { role: 'DPO' }), 200],
+      ['POST /v1/users/{userId}/grants', grant, 201],
+      ['GET /v1/users/{userId}/grants', await ada.http.get(`${me}/grants`), 200],
+      ['GET /v1/learners', await teacher.http.get('/v1/learners'), 200],
+      await shared('progress'),
+      await shared('progress', 'progress?bucket=day'),
+      await shared('progress/{progressId}', `progress/${progress.body.id}`),
+      await shared('study/items'),
+      await shared('study/items/{itemId}', `study/items/${item.body.id}`),
+      await shared('study/items/{itemId}/reviews', `study/items/${item.body.id}/reviews`),
+      await shared('study/due'),
+      await shared('study/stats'),
+      await shared('study/forecast'),
+      await shared('documents'),
+      await shared('documents/{documentId}', `documents/${kept.body.id}`),
+      await shared('chats'),
+      await shared('chats/{chatId}', `chats/${chat.body.id}`),
+      ['GET /v1/learners/{userId}/chats', await ada.http.get(`/v1/learners/${teacher.id}/chats`), 404],
+      ['DELETE /v1/users/{userId}/grants/{grantId}', await ada.http.delete(`${me}/grants/${grant.body.id}`), 204],
+      ['POST /v1/service-accounts', account, 201],
+      ['POST /v1/service-accounts/{accountId}/keys', added, 201],
+      ['GET /v1/service-accounts', await boss.get('/v1/service-accounts'), 200],
+      ['DELETE /v1/service-accounts/{accountId}/keys/{keyId}', await boss.delete(`${keys}/${added.body.id}`), 204],
       ['POST /v1/chats', chat, 201],
       [
         'POST /v1/chats/{chatId}/messages',

@@ -1,28 +1,64 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createClient } from 'redis4';
+import { createClient, createCluster } from 'redis4';
 import { admin, ApiProcess, type WayToRun } from '../support/api-process';
 import { HttpClient, logIn, newLearner, type Answer, type TestLearner } from '../support/http';
+import { RedisCluster } from '../support/redis-cluster';
+import { faultOfKey } from '../support/redis-keys';
+import { startRedis } from '../support/servers';
 
-/** One API for a whole describe block, started before its tests and ended after them. */
+export interface OwnRedis {
+  /** REDIS_URL, in this way to run */
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** A Redis of a test's own, of the kind that the others of this way to run share. */
+export const startOwnRedis = (way: Pick<WayToRun, 'name'>): Promise<OwnRedis> =>
+  way.name === 'cluster' ? RedisCluster.start() : startRedis();
+
+/** TTL's word for a key that has ended since it was found. */
+const GONE = -2;
+
+/**
+ * One API for a whole describe block, started before its tests and ended after them; where it is served, with a worker if
+ * the tests wait for what is done in the background.
+ */
 export class RunningApi {
   private place: Awaited<ReturnType<WayToRun['open']>>;
   private process: ApiProcess;
+  private worker?: ApiProcess;
+  private jobsRedis?: OwnRedis;
 
-  constructor(way: WayToRun, extra: NodeJS.ProcessEnv = {}) {
+  constructor(way: WayToRun, extra: NodeJS.ProcessEnv = {}, { withWorker = false } = {}) {
     beforeAll(async () => {
       this.place = await way.open();
-      this.process = await ApiProcess.start({ ...this.place.settings, ...extra });
+      const settings = { ...this.place.settings, ...extra };
+      if (withWorker && way.name !== 'embedded') {
+        this.jobsRedis = await startOwnRedis(way); // its own: the worker of another test would take its jobs
+        settings['REDIS_JOBS_URL'] = this.jobsRedis.url;
+        this.worker = await ApiProcess.start(settings, 'worker');
+      }
+      this.process = await ApiProcess.start(settings);
     }, 60_000);
     afterAll(async () => {
       await this.process?.stop();
+      await this.worker?.stop();
+      await this.jobsRedis?.stop();
+      const faults = await faultsOfKeys(this.place?.settings['REDIS_URL']);
       await this.place?.close();
+      expect(faults).toEqual([]);
     });
   }
 
   get api(): ApiProcess {
     return this.process;
+  }
+
+  /** The process that does what is done in the background. */
+  get background(): ApiProcess {
+    return this.worker ?? this.process;
   }
 
   get settings(): NodeJS.ProcessEnv {
@@ -100,9 +136,27 @@ export async function until<T>(probe: () => Promise<T | undefined | false>, with
   }
 }
 
-/** A connection to Redis for a piece of a test. */
-export async function withRedis<T>(url: string, work: (redis: ReturnType<typeof createClient>) => Promise<T>): Promise<T> {
-  const redis = createClient({ url });
+/** What is wrong with the keys on any of the servers: RED-7, RED-10, RED-13 hold after every suite. */
+async function faultsOfKeys(url: string | undefined): Promise<string[]> {
+  if (!url) return [];
+  return onEachRedis(url, async (redis) => {
+    const faults: string[] = [];
+    for await (const key of redis.scanIterator({ COUNT: 1000 })) {
+      const ttl = await redis.ttl(key);
+      const fault = ttl === GONE ? undefined : faultOfKey(key, ttl);
+      if (fault) faults.push(fault);
+    }
+    return faults;
+  });
+}
+
+type Redis = ReturnType<typeof createClient>;
+
+/** A connection to Redis for a piece of a test; to a cluster, if the address names several nodes. */
+export async function withRedis<T>(url: string, work: (redis: Redis) => Promise<T>): Promise<T> {
+  const nodes = url.split(',').map((node) => ({ url: node }));
+  // What a test asks of one key is the same for both.
+  const redis = nodes.length > 1 ? (createCluster({ rootNodes: nodes }) as unknown as Redis) : createClient({ url });
   await redis.connect();
   try {
     return await work(redis);
@@ -110,6 +164,26 @@ export async function withRedis<T>(url: string, work: (redis: ReturnType<typeof 
     await redis.disconnect();
   }
 }
+
+/** A connection to each server that holds keys, one after the other, for what looks at all keys. */
+export async function onEachRedis<T>(url: string, work: (redis: Redis) => Promise<T[]>): Promise<T[]> {
+  const found: T[] = [];
+  for (const node of url.split(',')) {
+    found.push(
+      ...(await withRedis(node, async (redis) =>
+        (await redis.sendCommand<string[]>(['ROLE']))[0] === 'master' ? work(redis) : [],
+      )),
+    );
+  }
+  return found;
+}
+
+/** The session's id is inside its token, behind the user's. */
+export const sessionIdOf = (token: string) =>
+  Buffer.from(token, 'base64url')
+    .subarray(16, 32)
+    .toString('hex')
+    .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 
 export const newEmail = () => `${randomUUID()}@example.org`;
 export const newPassword = () => `correct horse ${randomUUID()}`;

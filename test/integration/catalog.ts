@@ -16,7 +16,7 @@ const DESCRIPTION = `
     select concat_ws(' ', 'relation', relkind, relname, 'owner', pg_get_userbyid(relowner), 'rls', relrowsecurity, relforcerowsecurity,
                      reloptions::text, ${ACL('relacl')}, obj_description(oid, 'pg_class')) as line from relations
     union all
-    select concat_ws(' ', 'column', r.relname, attnum, attname, format_type(atttypid, atttypmod), attnotnull, attidentity, attgenerated,
+    select concat_ws(' ', 'column', r.relname, row_number() over (partition by attrelid order by attnum), attname, format_type(atttypid, atttypmod), attnotnull, attidentity, attgenerated,
                      attcollation, attstorage, pg_get_expr(adbin, adrelid), ${ACL('attacl')}, col_description(attrelid, attnum))
       from pg_attribute a join relations r on r.oid = attrelid left join pg_attrdef on adrelid = attrelid and adnum = attnum
       where attnum > 0 and not attisdropped
@@ -50,11 +50,11 @@ export async function describeCatalog(url: string): Promise<string[]> {
   return rows.map(({ line }) => line);
 }
 
-/** Our tables, without the migrator's own. */
+/** Our tables, without the migrator's own and without partitions, which come and go with the months. */
 export async function ourTables(url: string): Promise<string[]> {
   const rows = await sql<{ relname: string }>(
     url,
-    `select relname from (${RELATIONS}) r where relkind in ('r', 'p') order by 1`,
+    `select relname from (${RELATIONS}) r where relkind in ('r', 'p') and not relispartition order by 1`,
   );
   return rows.map(({ relname }) => relname);
 }
@@ -65,6 +65,15 @@ export async function personalTables(url: string): Promise<string[]> {
     url,
     `select relname from (${RELATIONS}) r where relkind in ('r', 'p')
        and (relname = 'users' or exists (select from pg_attribute where attrelid = r.oid and attname = 'user_id')) order by 1`,
+  );
+  return rows.map(({ relname }) => relname);
+}
+
+/** Parts of a partitioned table: what holds for the whole is asked of the whole, and of these that nobody reaches them by name. */
+export async function partitions(url: string): Promise<string[]> {
+  const rows = await sql<{ relname: string }>(
+    url,
+    `select relname from (${RELATIONS}) r where relkind = 'r' and relispartition order by 1`,
   );
   return rows.map(({ relname }) => relname);
 }

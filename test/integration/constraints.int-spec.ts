@@ -12,12 +12,18 @@ const at = (time: string) => `2026-01-01T${time}Z`;
 /** What a study item has of its first review. */
 const reviewed = { last_reviewed: at('12:00:00'), next_review: at('12:01:00'), state: 'learning', reps: 1 };
 
+/** Stands for the id of the row's own learner. */
+const OWN_ID = 'the own id';
+
 const VECTOR = `[${Array(1536).fill(1).join(',')}]`;
 
 /** What breaks each CHECK: changes to an otherwise valid row. */
 const CHECKS: Record<string, Row[]> = {
+  audit_batches_complete: [{ events: 2 }, { ids: '{1,2}' }, { leaves: '\\x' }],
   audit_events_action_check: [{ action: 'started' }, { action: 'Chat.Started' }, { action: 'chat.started.twice' }],
   audit_events_actor_role_check: [{ actor_role: 'ROOT' }, { actor_role: 'student' }],
+  audit_events_changes_check: [{ changes: '[]' }, { changes: '"x"' }],
+  chat_messages_content_once: [{ content: null }, { content_sealed: '\\xab' }],
   chat_messages_metadata_check: [{ metadata: '[]' }, { metadata: '"text"' }, { metadata: 'null' }],
   chat_messages_parent: [{ parent_seq: 0 }, { parent_seq: 1 }, { parent_seq: 2 }],
   chat_messages_role_check: [{ role: 'robot' }],
@@ -25,24 +31,39 @@ const CHECKS: Record<string, Row[]> = {
   chats_context_has_model: [{ context_model: 'm' }, { context_vector: VECTOR }],
   chats_message_count_check: [{ message_count: -1 }],
   chats_title_check: [{ title: '' }, { title: long(201) }],
+  document_passages_content_once: [{ content: null }, { content_sealed: '\\xab', lexemes_sealed: '' }],
   document_passages_embedding_has_model: [{ embedding_model: 'm' }, { embedding: VECTOR }],
+  document_passages_lexemes_sealed: [{ content: null, content_sealed: '\\xab' }, { lexemes_sealed: '' }],
   document_passages_ordinal_check: [{ ordinal: 0 }],
   document_passages_starts_at_check: [{ starts_at: -1 }],
   document_types_type_check: [{ type: '' }, { type: 'Essay' }, { type: long(33) }],
   documents_content_check: [{ content: '' }, { content: long(2 ** 20 + 1) }, { content: 'ß'.repeat(2 ** 19 + 1) }],
+  documents_content_once: [{ content: null }, { content_sealed: '\\xab' }],
   documents_embedded: [{ status: 'ready' }, { embedding: VECTOR, embedding_model: 'm' }],
   documents_embedding_has_model: [{ embedding_model: 'm' }, { embedding: VECTOR, status: 'ready' }],
   documents_failed: [{ status: 'failed' }, { failure: 'EMBEDDING_FAILED' }],
   documents_metadata_check: [{ metadata: '[]' }, { metadata: '"text"' }, { metadata: 'null' }],
   documents_status_check: [{ status: 'done' }],
   documents_title_check: [{ title: '' }, { title: long(301) }],
-  embedding_jobs_attempts_check: [{ attempts: -1 }],
+  grants_scopes_check: [{ scopes: '{}' }, { scopes: '{password}' }, { scopes: '{study,NULL}' }],
+  grants_to_somebody_else: [{ teacher_id: OWN_ID }],
+  idempotency_keys_answer_once: [{ answer_sealed: '\\xab' }],
   idempotency_keys_fingerprint_check: [{ fingerprint: '\\xab' }],
+  jobs_attempts_check: [{ attempts: -1 }],
+  jobs_dead_says_why: [{ dead_at: '2026-01-01T00:00:00Z' }],
+  jobs_failure_check: [{ failure: '' }, { failure: 'a message, which may be personal' }],
+  jobs_job_check: [{ job: '' }, { job: 'Embed' }, { job: 'embed-' }],
+  jobs_subject_id_check: [{ subject_id: '' }, { subject_id: long(101) }],
+  jobs_taken_check: [{ taken: -1 }],
+  master_keys_check_value_check: [{ check_value: '\\xab' }],
+  master_keys_id_check: [{ id: '' }, { id: long(129) }],
   outbox_attempts_check: [{ attempts: -1 }],
   outbox_payload_check: [{ payload: '[]' }, { payload: '1' }],
   outbox_topic_check: [{ topic: 'started' }, { topic: 'chat.' }],
   profiles_first_name_check: [{ first_name: '' }, { first_name: long(101) }],
+  profiles_first_name_once: [{ first_name: null }, { first_name_sealed: '\\xab' }],
   profiles_last_name_check: [{ last_name: '' }, { last_name: long(101) }],
+  profiles_last_name_once: [{ last_name: null }, { last_name_sealed: '\\xab' }],
   profiles_preferences_check: [{ preferences: '[]' }, { preferences: '"dark"' }, { preferences: 'null' }],
   progress_category_check: [{ category: '' }, { category: long(65) }],
   progress_metadata_check: [{ metadata: '[]' }, { metadata: '"text"' }, { metadata: 'null' }],
@@ -53,6 +74,10 @@ const CHECKS: Record<string, Row[]> = {
     { score: 'Infinity' },
     { score: '-Infinity' },
   ],
+  service_accounts_name_check: [{ name: '' }, { name: long(101) }],
+  service_accounts_scopes_check: [{ scopes: '{}' }],
+  service_keys_lifetime: [{ created_at: at('12:00:00'), expires_at: at('12:00:00') }],
+  service_keys_secret_hash_check: [{ secret_hash: '\\xab' }],
   sessions_auth_level_check: [{ auth_level: 0 }],
   sessions_lifetime: [{ created_at: at('12:00:00'), expires_at: at('12:00:00') }],
   sessions_secret_hash_check: [{ secret_hash: '\\xab' }, { secret_hash: `\\x${'ab'.repeat(33)}` }],
@@ -96,7 +121,9 @@ const CHECKS: Record<string, Row[]> = {
 
 /** What a second row shares with the first to break each key or UNIQUE; everything else differs. */
 const UNIQUES: Record<string, string[]> = {
-  audit_events_pkey: ['id'],
+  audit_batches_pkey: ['seq'],
+  audit_events_pkey: ['occurred_at', 'id'],
+  audit_log_pkey: ['id'],
   chat_messages_dense: ['user_id', 'chat_id', 'seq'],
   chat_messages_pkey: ['user_id', 'id'],
   chats_pkey: ['user_id', 'id'],
@@ -104,13 +131,20 @@ const UNIQUES: Record<string, string[]> = {
   document_passages_pkey: ['user_id', 'id'],
   document_types_pkey: ['type'],
   documents_pkey: ['user_id', 'id'],
-  embedding_jobs_pkey: ['user_id', 'id'],
+  grants_one_per_teacher: ['user_id', 'teacher_id'],
+  grants_pkey: ['user_id', 'id'],
   idempotency_keys_pkey: ['user_id', 'id'],
   import_batches_pkey: ['user_id', 'id'],
+  jobs_pkey: ['id'],
+  master_keys_pkey: ['id'],
   outbox_pkey: ['id'],
   profiles_one_per_user: ['user_id'],
   profiles_pkey: ['user_id', 'id'],
   progress_pkey: ['user_id', 'id'],
+  revoked_sessions_pkey: ['id'],
+  service_accounts_one_per_name: ['name'],
+  service_accounts_pkey: ['id'],
+  service_keys_pkey: ['account_id', 'id'],
   sessions_pkey: ['user_id', 'id'],
   study_item_types_pkey: ['type'],
   study_items_pkey: ['user_id', 'id'],
@@ -123,6 +157,9 @@ const UNIQUES: Record<string, string[]> = {
   users_pkey: ['id'],
 };
 
+/** In a partitioned table it is the partition's own constraint that refuses. */
+const OF_A_PARTITION: Record<string, string> = { audit_events_pkey: 'audit_events_before_pkey' };
+
 /** Which reference goes nowhere to break each foreign key. */
 const FOREIGN_KEYS: Record<string, string> = {
   chat_messages_chat: 'chat_id',
@@ -130,11 +167,12 @@ const FOREIGN_KEYS: Record<string, string> = {
   document_passages_document: 'document_id',
   documents_type: 'type',
   documents_user_id_fkey: 'user_id',
-  embedding_jobs_document: 'id',
+  grants_user_id_fkey: 'user_id',
   idempotency_keys_user_id_fkey: 'user_id',
   import_batches_user_id_fkey: 'user_id',
   profiles_user_id_fkey: 'user_id',
   progress_user_id_fkey: 'user_id',
+  service_keys_account_id_fkey: 'account_id',
   sessions_user_id_fkey: 'user_id',
   study_items_type: 'type',
   study_items_user_id_fkey: 'user_id',
@@ -147,7 +185,7 @@ const FOREIGN_KEYS: Record<string, string> = {
 const PARENTS: Record<string, string> = {
   chat_messages: 'chats',
   document_passages: 'documents',
-  embedding_jobs: 'documents',
+  service_keys: 'service_accounts',
   study_reviews: 'study_items',
 };
 
@@ -209,14 +247,16 @@ describe('Constraints', () => {
     'TU-3 $constraint refuses $change',
     async ({ constraint, change }) => {
       const table = tableOf(constraint);
-      expect(await refusal(table, { ...learnersRow(table), ...change })).toEqual(['23514', constraint]);
+      const row: Row = { ...learnersRow(table), ...change };
+      for (const column in row) if (row[column] === OWN_ID) row[column] = row['user_id'];
+      expect(await refusal(table, row)).toEqual(['23514', constraint]);
     },
   );
 
   it.each(Object.entries(UNIQUES))('TU-3 %s refuses a second row with the same %j', async (constraint, shared) => {
     const table = tableOf(constraint);
     const first: Row = { ...learnersRow(table) };
-    if (['audit_events', 'outbox'].includes(table)) first['id'] = 1;
+    if (['audit_events', 'jobs', 'outbox'].includes(table)) first['id'] = 1;
     const second: Row = {
       ...first,
       ...('seq' in first && { seq: 2 }),
@@ -227,7 +267,10 @@ describe('Constraints', () => {
     const other = await withClient(database.adminUrl, (client) => insertLearner(client, ['users']));
     if (!shared.includes('user_id') && 'user_id' in second) second['user_id'] = other;
     for (const column of shared) second[column] = first[column];
-    expect(await refusal(table, second, (client) => insertRow(client, table, first))).toEqual(['23505', constraint]);
+    expect(await refusal(table, second, (client) => insertRow(client, table, first))).toEqual([
+      '23505',
+      OF_A_PARTITION[constraint] ?? constraint,
+    ]);
   });
 
   it.each(Object.entries(FOREIGN_KEYS))('TU-3 TI-1 %s refuses a reference to nothing', async (constraint, column) => {

@@ -11,7 +11,11 @@ describe('DC-2 a Nest application that is not ours', () => {
   let club: ReadingClub;
   beforeAll(async () => {
     database = await createTestDatabase();
-    const settings = loadSettings({ DATABASE_URL: database.url, REDIS_URL: process.env['TEST_REDIS_URL'] });
+    const settings = loadSettings({
+      DATABASE_URL: database.url,
+      REDIS_URL: process.env['TEST_REDIS_URL'],
+      STUDENTLY_DATA_DIR: process.env['TEST_DATA_DIR'],
+    });
     const module = ReadingClubModule.on(settings, { url: database.url, embedded: false });
     app = await NestFactory.createApplicationContext(module, { logger: ['error'] });
     club = app.get(ReadingClub);

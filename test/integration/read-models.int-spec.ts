@@ -97,6 +97,21 @@ describe('Read models', () => {
     expect([await requests('hit'), await requests('miss')]).toEqual([hits + 1, misses + 1]);
   });
 
+  it('RED-3 a view that this process has answered before costs a look at its generation, and no bytes of it', async () => {
+    const learner = await contexts.newLearner();
+    const chatId = await newChat(learner);
+    const first = await getChat(learner, chatId);
+    const asked = jest.spyOn(store, 'get');
+    try {
+      expect(await getChat(learner, chatId)).toEqual(first);
+      expect(asked.mock.calls).toEqual([[[`cache:{u:${learner.userId}}:generation:chat:${chatId}`]]]);
+    } finally {
+      asked.mockRestore();
+    }
+    await store.delete([`cache:{u:${learner.userId}}:generation:chat:${chatId}`]); // as another process that has changed it
+    expect(await transactionsOf(() => getChat(learner, chatId))).toBe(1);
+  });
+
   describe('after a change', () => {
     const PASSWORD = (id: string) => `a long password ${id.slice(0, 4)}xyz`;
     const subscription = {

@@ -6,10 +6,14 @@ export type Row = Record<string, unknown>;
 const HASH = `\\x${'ab'.repeat(32)}`;
 /** Every row of a learner belongs to the same chat. */
 const chatOf = (userId: string) => `${userId.slice(0, -4)}c4a7`;
-/** Every passage and every job of a learner is of the same document. */
+/** Every passage of a learner is of the same document. */
 const documentOf = (userId: string) => `${userId.slice(0, -4)}d0c5`;
+/** Every key made for a learner is of the same service account. */
+const accountOf = (userId: string) => `${userId.slice(0, -4)}5e1c`;
 /** Every review of a learner is of the same item. */
 const itemOf = (userId: string) => `${userId.slice(0, -4)}17e3`;
+
+let batches = 0;
 
 /** A valid row of each table for one learner; parents before children. */
 const ROWS: Record<string, (userId: string) => Row> = {
@@ -40,7 +44,9 @@ const ROWS: Record<string, (userId: string) => Row> = {
     user_agent_hash: 'x',
     expires_at: '2999-01-01T00:00:00Z',
   }),
+  revoked_sessions: () => ({ id: randomUUID(), expires_at: '2999-01-01T00:00:00Z' }),
   idempotency_keys: (user_id) => ({ user_id, id: randomUUID(), fingerprint: HASH, answer: '{}', read_token: 'x' }),
+  master_keys: () => ({ id: 'master-1', check_value: HASH }),
   import_batches: (user_id) => ({ user_id, id: randomUUID(), accepted_lines: '{[1,10)}' }),
   chats: (user_id) => ({ user_id, id: chatOf(user_id), title: 'Photosynthesis', message_count: 1 }),
   chat_messages: (user_id) => ({
@@ -74,8 +80,32 @@ const ROWS: Record<string, (userId: string) => Row> = {
     content: 'Grass is green.',
     starts_at: 0,
   }),
-  embedding_jobs: (user_id) => ({ user_id, id: documentOf(user_id) }),
-  audit_events: (learner_id) => ({ learner_id, actor_role: 'STUDENT', action: 'chat.started' }),
+  service_accounts: (user_id) => ({ id: accountOf(user_id), name: `for ${user_id}`, scopes: '{study:read}' }),
+  service_keys: (user_id) => ({ account_id: accountOf(user_id), id: randomUUID(), secret_hash: HASH }),
+  grants: (user_id) => ({ user_id, id: randomUUID(), teacher_id: randomUUID(), scopes: '{progress,study}' }),
+  audit_events: (learner_id) => ({
+    learner_id,
+    occurred_at: '2026-01-01T12:00:00Z',
+    actor_role: 'STUDENT',
+    action: 'chat.started',
+  }),
+  audit_log: () => ({ id: randomUUID(), monthly_from: '2026-01-01T00:00:00Z' }),
+  audit_batches: () => ({
+    seq: ++batches,
+    first_xid: 1,
+    first_id: 1,
+    last_xid: 1,
+    last_id: 1,
+    events: 1,
+    ids: '{1}',
+    leaves: HASH,
+    previous: HASH,
+    head: HASH,
+    sealed_at: '2026-01-01T12:00:01Z',
+    key_id: 'x',
+    signature: HASH,
+  }),
+  jobs: (learner_id) => ({ learner_id, job: 'embed-document', subject_id: documentOf(learner_id) }),
   outbox: (learner_id) => ({ learner_id, topic: 'chat.started', payload: '{}' }),
 };
 

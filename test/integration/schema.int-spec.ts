@@ -27,12 +27,19 @@ const BETWEEN_CONTEXTS = [
 /** Written by SQL alone: they have no entity. */
 const WITHOUT_ENTITY = [
   'audit_events',
+  'audit_batches',
+  'audit_log',
   'outbox',
+  'revoked_sessions',
   'idempotency_keys',
   'import_batches',
+  'grants',
+  'service_accounts',
+  'service_keys',
   'document_types',
   'document_passages',
-  'embedding_jobs',
+  'jobs',
+  'master_keys',
   'study_item_types',
   'studently_migrations',
 ];
@@ -89,7 +96,7 @@ describe('The schema', () => {
       ['a dropped check', 'alter table users drop constraint users_email_check', 'users_email_check'],
       ['another default', `alter table users alter column role set default 'ADMIN'`, 'role'],
       ['a lost foreign key', 'alter table chats drop constraint chats_user_id_fkey', 'chats_user_id_fkey'],
-      ['a forgotten NOT NULL', 'alter table chat_messages alter column content drop not null', 'content'],
+      ['a forgotten NOT NULL', 'alter table chat_messages alter column seq drop not null', 'seq'],
       ['an unexpected table', 'create table planted (id int)', 'planted'],
     ])('notices %s', async (_, change, named) => {
       await sql(database.adminUrl, change);

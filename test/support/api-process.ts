@@ -3,49 +3,74 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { dataFolderOf } from './data-folder';
 import { createTestDatabase } from './database';
 import { freePort } from './servers';
 
-const MAIN = join(__dirname, '../../dist/apps/api/src/main.js');
+/** What each program says when it is ready. */
+const PROGRAMS = { api: 'data platform is ready', worker: 'worker is ready' };
+const mainOf = (program: string) => join(__dirname, `../../dist/apps/${program}/src/main.js`);
 
-/** The sample has a test of its own; everywhere else a database begins empty. */
-const DEFAULTS = { PATH: process.env['PATH'], STUDENTLY_SAMPLE: 'off' };
+/**
+ * The sample has a test of its own; everywhere else a database begins empty. Requests are counted as always, but a test
+ * may send as many as it likes.
+ */
+const DEFAULTS = {
+  PATH: process.env['PATH'],
+  STUDENTLY_SAMPLE: 'off',
+  RATE_LIMIT: '1000000000',
+  RATE_LIMIT_AUTH: '1000000000',
+  get STUDENTLY_DATA_DIR() {
+    return process.env['TEST_DATA_DIR'];
+  },
+};
 
-/** The built API as a process of its own, as it is started by people and orchestrators. */
+/** The built API, or the worker, as a process of its own, as it is started by people and orchestrators. */
 export class ApiProcess {
   private constructor(
     readonly url: string,
     readonly environment: NodeJS.ProcessEnv,
+    private readonly program: keyof typeof PROGRAMS,
     private readonly child: ChildProcess,
     private readonly output: string[],
     private readonly exited: Promise<number | null>,
   ) {}
 
-  /** Starts the API and waits until it says that it is ready. @throws with its output if it ends instead */
-  static async start(settings: NodeJS.ProcessEnv): Promise<ApiProcess> {
+  /** Starts it and waits until it says that it is ready. @throws with its output if it ends instead */
+  static async start(settings: NodeJS.ProcessEnv, program: keyof typeof PROGRAMS = 'api'): Promise<ApiProcess> {
     const port = settings['PORT'] ?? String(await freePort());
-    const environment = { ...DEFAULTS, DRAIN_SECONDS: '0', ...settings, PORT: port };
-    const child = spawn(process.execPath, [MAIN], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+    const environment = {
+      ...DEFAULTS,
+      DRAIN_SECONDS: '0',
+      ...dataFolderOf(settings),
+      ...settings,
+      PORT: port,
+      WORKER_PORT: port,
+    };
+    const child = spawn(process.execPath, [mainOf(program)], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
     const output: string[] = [];
     const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
     const ready = new Promise<void>((resolve) => {
       const listen = (chunk: Buffer) => {
         output.push(chunk.toString());
-        if (chunk.includes('data platform is ready')) resolve();
+        if (chunk.includes(PROGRAMS[program])) resolve();
       };
       child.stdout.on('data', listen);
       child.stderr.on('data', listen);
     });
-    const api = new ApiProcess(`http://127.0.0.1:${port}`, environment, child, output, exited);
+    const api = new ApiProcess(`http://127.0.0.1:${port}`, environment, program, child, output, exited);
     const early = await Promise.race([ready, exited.then((code) => code ?? -1)]);
-    if (early !== undefined) throw new Error(`The API ended with ${early}:\n${api.log}`);
+    if (early !== undefined) throw new Error(`The ${program} ended with ${early}:\n${api.log}`);
     return api;
   }
 
   /** Starts it and waits for its end: for starts that must fail. */
-  static async run(settings: NodeJS.ProcessEnv): Promise<{ code: number | null; output: string }> {
-    const child = spawn(process.execPath, [MAIN], {
-      env: { ...DEFAULTS, PORT: '0', ...settings },
+  static async run(
+    settings: NodeJS.ProcessEnv,
+    program: keyof typeof PROGRAMS = 'api',
+  ): Promise<{ code: number | null; output: string }> {
+    const child = spawn(process.execPath, [mainOf(program)], {
+      env: { ...DEFAULTS, PORT: '0', WORKER_PORT: '0', ...dataFolderOf(settings), ...settings },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let output = '';
@@ -57,6 +82,10 @@ export class ApiProcess {
 
   get log(): string {
     return this.output.join('');
+  }
+
+  get port(): number {
+    return Number(new URL(this.url).port);
   }
 
   get pid(): number {
@@ -71,15 +100,15 @@ export class ApiProcess {
 
   /** Another process with the same settings, on another port unless this one has ended. */
   async restart(settings: NodeJS.ProcessEnv = {}): Promise<ApiProcess> {
-    return ApiProcess.start({ ...this.environment, PORT: undefined, ...settings });
+    return ApiProcess.start({ ...this.environment, PORT: undefined, ...settings }, this.program);
   }
 }
 
-/** The two ways to run, as the end-to-end suite goes through them. */
+/** The ways to run, as the end-to-end suite goes through them. */
 export interface WayToRun {
-  readonly name: 'embedded' | 'served';
+  readonly name: 'embedded' | 'served' | 'cluster';
   /** Prepares what the API runs on. */
-  open(): Promise<{ settings: NodeJS.ProcessEnv; close(): Promise<void> }>;
+  open(): Promise<{ settings: NodeJS.ProcessEnv; close: () => Promise<void> }>;
 }
 
 /** The first ADMIN of every test run. */
@@ -108,5 +137,28 @@ const served: WayToRun = {
   },
 };
 
+const cluster: WayToRun = {
+  name: 'cluster',
+  open: async () => {
+    const place = await served.open();
+    const redis = { REDIS_MODE: 'cluster', REDIS_URL: process.env['TEST_REDIS_CLUSTER_URL'] };
+    return { ...place, settings: { ...place.settings, ...redis } };
+  },
+};
+
+/** `TEST_WAYS=cluster npm test -- e2e` runs everything that way. */
+const chosen = (byDefault: WayToRun[]) =>
+  [embedded, served, cluster]
+    .filter((way) => process.env['TEST_WAYS']?.split(',').includes(way.name) ?? byDefault.includes(way))
+    .filter((way) => way === embedded || process.env['TEST_POSTGRES_URL']);
+
 /** Embedded always, served where the machine has the servers (CI must). */
-export const waysToRun: WayToRun[] = process.env['TEST_POSTGRES_URL'] ? [embedded, served] : [embedded];
+export const waysToRun = chosen([embedded, served]);
+
+/** And with a Redis Cluster, where Redis has a part in what is tested. */
+export const waysWithCluster = chosen([embedded, served, cluster]);
+
+/** For what needs the servers, whatever Redis is. */
+export function describeServed(name: string, tests: (way: WayToRun) => void): void {
+  for (const way of waysWithCluster) if (way !== embedded) describe(`${name}, ${way.name}`, () => tests(way));
+}

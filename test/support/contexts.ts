@@ -1,13 +1,16 @@
 import 'reflect-metadata';
 import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { INestApplicationContext } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import { Test } from '@nestjs/testing';
 import { AiInteractionsModule } from '@studently/ai-interactions';
 import { IdentityModule, RegisterUser } from '@studently/identity';
-import { loadSettings, OutboxRelay, PlatformModule, type Learner } from '@studently/platform';
+import { AuditSealer, JobRelay, loadSettings, OutboxRelay, PlatformModule, type Learner } from '@studently/platform';
 import { StudyModule } from '@studently/study';
-import { EmbeddingJobs } from '../../libs/ai-interactions/src/embeddings/embedding-jobs';
+import { Revocations } from '../../libs/identity/src/revocations';
 import { createTestDatabase, type TestDatabase } from './database';
 
 /** All contexts in this process on a database of their own, without HTTP: for tests through the command and query bus. */
@@ -18,6 +21,8 @@ export class TestContexts {
   private constructor(
     readonly app: INestApplicationContext,
     readonly database: TestDatabase,
+    /** STUDENTLY_DATA_DIR */
+    readonly folder: string,
   ) {
     this.commands = app.get(CommandBus);
     this.queries = app.get(QueryBus);
@@ -25,10 +30,16 @@ export class TestContexts {
 
   static async start(settings: NodeJS.ProcessEnv = {}): Promise<TestContexts> {
     const database = await createTestDatabase();
+    const folder = mkdtempSync(join(tmpdir(), 'studently-data-'));
     const app = await Test.createTestingModule({
       imports: [
         PlatformModule.forRoot(
-          loadSettings({ DATABASE_URL: database.url, REDIS_URL: process.env['TEST_REDIS_URL'], ...settings }),
+          loadSettings({
+            DATABASE_URL: database.url,
+            REDIS_URL: process.env['TEST_REDIS_URL'],
+            STUDENTLY_DATA_DIR: folder,
+            ...settings,
+          }),
           { url: database.url, embedded: false },
         ),
         IdentityModule,
@@ -37,18 +48,21 @@ export class TestContexts {
       ],
     }).compile();
     await app.init();
-    return new TestContexts(app, database);
+    return new TestContexts(app, database, folder);
   }
 
   async stop(): Promise<void> {
     await this.app.close();
     await this.database.drop();
+    rmSync(this.folder, { recursive: true, force: true });
   }
 
   /** Ends what runs in the background: its statements would be counted too, and fail where others are to. */
   async silence(): Promise<void> {
+    await this.app.get(AuditSealer).onApplicationShutdown();
     await this.app.get(OutboxRelay).onApplicationShutdown();
-    await this.app.get(EmbeddingJobs).onModuleDestroy();
+    await this.app.get(Revocations).onApplicationShutdown();
+    await this.app.get(JobRelay).onModuleDestroy();
   }
 
   /** Registers an invented learner. */

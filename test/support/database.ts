@@ -35,13 +35,16 @@ export async function sql<Row extends object>(
   as?: { role: string; userId?: string; actorRole?: string },
 ): Promise<Row[]> {
   return withClient(url, async (client) => {
-    if (!as) return (await client.query<Row & Record<string, unknown>>(text, values)).rows;
+    if (!as && values.length === 0) return (await client.query<Row & Record<string, unknown>>(text)).rows;
+    // A transaction: with parameters a statement is several messages, and between them PGlite may serve somebody else.
     await client.query('begin');
-    await client.query(`set local role ${as.role}`);
-    await client.query(`select set_config('app.user_id', $1, true), set_config('app.role', $2, true)`, [
-      as.userId ?? '',
-      as.actorRole ?? 'STUDENT',
-    ]);
+    if (as) {
+      await client.query(`set local role ${as.role}`);
+      await client.query(`select set_config('app.user_id', $1, true), set_config('app.role', $2, true)`, [
+        as.userId ?? '',
+        as.actorRole ?? 'STUDENT',
+      ]);
+    }
     const { rows } = await client.query<Row & Record<string, unknown>>(text, values);
     await client.query('commit');
     return rows;

@@ -1,25 +1,32 @@
 import 'reflect-metadata';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 // By path: Jest maps no names here.
 import { Migrations } from '../../libs/platform/src/persistence/migrations';
+import { buildCommonPasswords } from './common-passwords';
+import { RedisCluster } from './redis-cluster';
 import { missingServers, startPostgres, startRedis, withClient, type PostgresServer, type RedisServer } from './servers';
 
 declare global {
-  var servers: { postgres: PostgresServer; redis: RedisServer } | undefined;
+  var servers: { postgres: PostgresServer; redis: RedisServer; cluster: RedisCluster } | undefined;
 }
 
-/** One PostgreSQL cluster with a migrated template database and one Redis for the whole run. */
+/** One PostgreSQL cluster with a migrated template database, one Redis, one Redis Cluster and one place of keys for the whole run. */
 export default async function globalSetup(): Promise<void> {
+  buildCommonPasswords();
+  process.env['TEST_DATA_DIR'] = mkdtempSync(join(tmpdir(), 'studently-keys-'));
   const missing = missingServers();
   if (missing.length > 0) {
     if (process.env['CI'] === 'true') throw new Error(`CI has to test against real servers; missing: ${missing.join(', ')}`);
     process.stdout.write(
-      `\nLeft out: what needs PostgreSQL 15, pgvector and Redis 7 (missing: ${missing.join(', ')}). ` +
+      `\nLeft out: what needs PostgreSQL 15, pgvector, Redis 7 and PgBouncer (missing: ${missing.join(', ')}). ` +
         'To run it too: sudo scripts/provision-debian.sh\n',
     );
     return;
   }
-  const [postgres, redis] = await Promise.all([startPostgres(), startRedis()]);
-  globalThis.servers = { postgres, redis };
+  const [postgres, redis, cluster] = await Promise.all([startPostgres(), startRedis(), RedisCluster.start()]);
+  globalThis.servers = { postgres, redis, cluster };
   const template = 'studently_template';
   await withClient(postgres.url('postgres'), (client) => client.query(`create database ${template}`));
   await new Migrations({ url: postgres.url(template), embedded: false }).up();
@@ -29,4 +36,5 @@ export default async function globalSetup(): Promise<void> {
   process.env['TEST_POSTGRES_URL'] = postgres.url('postgres');
   process.env['TEST_APP_URL'] = postgres.appUrl('postgres');
   process.env['TEST_REDIS_URL'] = redis.url;
+  process.env['TEST_REDIS_CLUSTER_URL'] = cluster.url;
 }

@@ -46,7 +46,7 @@ export class HttpClient {
       },
       body: body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
     });
-    const text = await response.text();
+    const text = await textOf(response);
     const isJson = response.headers.get('content-type')?.includes('json');
     return {
       status: response.status,
@@ -55,6 +55,15 @@ export class HttpClient {
       text,
     };
   }
+}
+
+/** All of an answer; of a stream, which does not end, its beginning. */
+async function textOf(response: Response): Promise<string> {
+  if (response.headers.get('content-type') !== 'text/event-stream' || !response.body) return response.text();
+  const reader = response.body.getReader();
+  const { value } = await reader.read();
+  await reader.cancel();
+  return Buffer.from(value ?? '').toString();
 }
 
 export interface TestLearner {

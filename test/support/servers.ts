@@ -4,6 +4,7 @@ import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, rmSync, wr
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 
@@ -11,11 +12,12 @@ import { Client } from 'pg';
 
 const POSTGRES_BIN = '/usr/lib/postgresql/15/bin';
 const PGVECTOR = '/usr/share/postgresql/15/extension/vector.control';
-const REDIS = '/usr/bin/redis-server';
+export const REDIS = '/usr/bin/redis-server';
+const PGBOUNCER = '/usr/sbin/pgbouncer';
 
 /** What is missing on this machine for tests against real servers; empty: nothing. */
 export function missingServers(): string[] {
-  return [join(POSTGRES_BIN, 'postgres'), PGVECTOR, REDIS].filter((file) => !existsSync(file));
+  return [join(POSTGRES_BIN, 'postgres'), PGVECTOR, REDIS, PGBOUNCER].filter((file) => !existsSync(file));
 }
 
 export interface Server {
@@ -35,11 +37,20 @@ export interface PostgresServer extends Server {
   remove(): Promise<void>;
 }
 
-export async function freePort(): Promise<number> {
+export const freePort = () => listenOn(0);
+
+export const isFree = (port: number) =>
+  listenOn(port).then(
+    () => true,
+    () => false,
+  );
+
+/** @returns the port, on which nothing listens any more */
+async function listenOn(wanted: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
+    server.listen(wanted, '127.0.0.1', () => {
       const { port } = server.address() as { port: number };
       server.close(() => resolve(port));
     });
@@ -54,7 +65,7 @@ function temporaryFolder(name: string, owner?: { uid: number; gid: number }): st
 }
 
 /** PostgreSQL refuses to run as root; then it runs as the user `postgres` that its package has made. */
-function postgresOwner(): { uid: number; gid: number } | undefined {
+export function postgresOwner(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const [, , uid, gid] = /^postgres:.*$/m.exec(readFileSync('/etc/passwd', 'utf8'))![0].split(':');
   return { uid: Number(uid), gid: Number(gid) };
@@ -160,6 +171,17 @@ export async function withClient<T>(url: string, work: (client: Client) => Promi
   }
 }
 
+/** @throws if it ends instead */
+function untilSaid(child: ChildProcess, output: Readable, words: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    output.on('data', (text: Buffer) => text.includes(words) && resolve());
+    child.once('exit', (code) => reject(new Error(`${child.spawnfile} ended with ${code}`)));
+  });
+}
+
+export const untilRedisIsReady = (child: ChildProcess): Promise<void> =>
+  untilSaid(child, child.stdout!, 'Ready to accept connections');
+
 export interface RedisServer extends Server {
   readonly url: string;
   restart(): Promise<RedisServer>;
@@ -171,10 +193,7 @@ export async function startRedis(port?: number): Promise<RedisServer> {
   const folder = temporaryFolder('redis');
   const options = ['--port', String(at), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder];
   const child = spawn(REDIS, options, { stdio: ['ignore', 'pipe', 'inherit'] });
-  await new Promise<void>((resolve, reject) => {
-    child.stdout.on('data', (text: Buffer) => text.includes('Ready to accept connections') && resolve());
-    child.once('exit', (code) => reject(new Error(`redis-server ended with ${code}`)));
-  });
+  await untilRedisIsReady(child);
   const server = controlled(child, at);
   return {
     ...server,
@@ -184,5 +203,55 @@ export async function startRedis(port?: number): Promise<RedisServer> {
       rmSync(folder, { recursive: true, force: true });
     },
     restart: () => startRedis(at),
+  };
+}
+
+export interface PgBouncer extends Server {
+  /** An address of the PostgreSQL behind it, through it. */
+  through(url: string): string;
+}
+
+const PGBOUNCER_INI = join(__dirname, '../../deploy/pgbouncer/pgbouncer.ini');
+
+/** An own PgBouncer as deploy/pgbouncer has it, in front of the superuser's `adminUrl`, for the logins that are no superusers. */
+export async function startPgBouncer(adminUrl: string, settings: Record<string, string> = {}): Promise<PgBouncer> {
+  const owner = postgresOwner(); // like PostgreSQL it refuses to run as root
+  const folder = temporaryFolder('pgbouncer', owner);
+  const port = await freePort();
+  const logins = await withClient(adminUrl, async (client) => {
+    const { rows } = await client.query<{ line: string }>(
+      `select format('"%s" "%s"', rolname, rolpassword) as line from pg_authid where rolcanlogin and not rolsuper`,
+    );
+    return rows.map(({ line }) => line);
+  });
+  const address = /^studently = host=\S+ port=\d+$/m;
+  const shipped = readFileSync(PGBOUNCER_INI, 'utf8');
+  if (!address.test(shipped)) throw new Error(`${PGBOUNCER_INI} names no database`);
+  const own = { listen_port: String(port), auth_file: join(folder, 'userlist.txt'), unix_socket_dir: '', ...settings };
+  const files = {
+    'userlist.txt': logins.join('\n'),
+    'pgbouncer.ini': [
+      shipped.replace(address, `* = host=127.0.0.1 port=${new URL(adminUrl).port}`),
+      ...Object.entries(own).map(([name, value]) => `${name} = ${value}`), // what comes later counts
+    ].join('\n'),
+  };
+  for (const [name, text] of Object.entries(files)) {
+    writeFileSync(join(folder, name), text, { mode: 0o600 });
+    if (owner) chownSync(join(folder, name), owner.uid, owner.gid);
+  }
+  const child = spawn(PGBOUNCER, [join(folder, 'pgbouncer.ini')], {
+    ...owner,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    cwd: folder,
+  });
+  await untilSaid(child, child.stderr, 'process up');
+  const server = controlled(child, port);
+  return {
+    ...server,
+    through: (url) => Object.assign(new URL(url), { port: String(port) }).href,
+    stop: async (signal) => {
+      await server.stop(signal);
+      rmSync(folder, { recursive: true, force: true });
+    },
   };
 }

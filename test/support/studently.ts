@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { join } from 'node:path';
+import { dataFolderOf } from './data-folder';
 
 export const CLI = join(__dirname, '../../dist/apps/cli/src/main.js');
 
@@ -15,7 +16,10 @@ export class StudentlyProcess {
   readonly ended: Promise<Ended>;
 
   constructor(settings: NodeJS.ProcessEnv, args: string[], options: SpawnOptions = {}) {
-    this.child = spawn(process.execPath, [CLI, ...args], { ...options, env: { PATH: process.env['PATH'], ...settings } });
+    this.child = spawn(process.execPath, [CLI, ...args], {
+      ...options,
+      env: { PATH: process.env['PATH'], ...dataFolderOf(settings), ...settings },
+    });
     let [out, err] = ['', ''];
     this.child.stdout!.on('data', (chunk: Buffer) => (out += chunk.toString()));
     this.child.stderr!.on('data', (chunk: Buffer) => (err += chunk.toString()));

@@ -1,26 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
-import { CommandBus } from '@nestjs/cqrs';
 import {
   AddDocument,
   ChangeDocument,
-  CountDocuments,
   DeleteDocument,
   GetDocument,
-  ImportDocuments,
   readNewDocument,
   SearchDocuments,
   type DocumentView,
 } from '@studently/ai-interactions';
-import { Database, EventConsumers, type Learner } from '@studently/platform';
-import { getToken } from '@willsoto/nestjs-prometheus';
+import { LearnerKeys, type Learner } from '@studently/platform';
 import { EmbeddingsUnavailable } from '../../libs/ai-interactions/src/domain/document.errors';
-import {
-  EMBEDDED_PASSAGES,
-  EMBEDDING_JOBS,
-  EmbeddingJobs,
-  FAILED_DOCUMENTS,
-} from '../../libs/ai-interactions/src/embeddings/embedding-jobs';
 import { LocalEmbeddings } from '../../libs/ai-interactions/src/embeddings/local-embeddings';
 import { until } from '../e2e/support';
 import { TestContexts } from '../support/contexts';
@@ -57,11 +47,11 @@ describe('Embedding in the background', () => {
   const jobOf = async (id: string) =>
     (
       await rows<{ attempts: number; due: boolean }>(
-        'select attempts, available_at <= clock_timestamp() as due from embedding_jobs where id = $1',
+        'select attempts, available_at <= clock_timestamp() as due from jobs where subject_id = $1',
         [id],
       )
     )[0];
-  const hurry = (id: string) => rows('update embedding_jobs set available_at = clock_timestamp() where id = $1', [id]);
+  const hurry = (id: string) => rows('update jobs set available_at = clock_timestamp() where subject_id = $1', [id]);
   /** The model as it is, but for some passages. */
   function pretend(what: (texts: readonly string[]) => Promise<void> | void): void {
     const real = embeddings.embedPassages.bind(embeddings);
@@ -84,13 +74,19 @@ describe('Embedding in the background', () => {
     expect(document.status).toBe('ready');
     const [row] = await rows(
       `select count(*)::int as passages, min(ordinal)::int as first, max(ordinal)::int as last, count(p.embedding)::int as embedded,
-         bool_and(substr(d.content, p.starts_at + 1, length(p.content)) = p.content) as there,
          max(d.embedding <=> (select avg(embedding) from document_passages where document_id = d.id)) < 1e-6 as "isMean"
        from document_passages p join documents d on d.id = p.document_id where d.id = $1`,
       [id],
     );
     const { passages } = document;
-    expect(row).toEqual({ passages, first: 1, last: passages, embedded: passages, there: true, isMean: true });
+    expect(row).toEqual({ passages, first: 1, last: passages, embedded: passages, isMean: true });
+    const cipher = await contexts.app.get(LearnerKeys).toOpen(ada.userId);
+    const kept = await rows<{ id: string; starts_at: number; content_sealed: Buffer }>(
+      'select id, starts_at, content_sealed from document_passages where document_id = $1',
+      [id],
+    );
+    for (const { id, starts_at, content_sealed } of kept)
+      expect(document.content.startsWith(cipher.open('document_passages.content', id, content_sealed), starts_at)).toBe(true);
     expect(await jobOf(id)).toBeUndefined();
     const audited = await rows<{ action: string }>('select action from audit_events where subject_id = $1 order by id', [id]);
     expect(audited.map(({ action }) => action)).toEqual(['document.added', 'document.embedded']);
@@ -139,7 +135,7 @@ describe('Embedding in the background', () => {
     const { id } = await add('deadly');
     await until(async () => embed.mock.calls.length > 0);
     embed.mockClear();
-    await rows(`update embedding_jobs set attempts = 5, available_at = clock_timestamp() where id = $1`, [id]);
+    await rows(`update jobs set attempts = 5, available_at = clock_timestamp() where subject_id = $1`, [id]);
     expect(await settled(id)).toMatchObject({ status: 'failed', failure: 'EMBEDDING_FAILED', passages: 1 });
     expect(embed).not.toHaveBeenCalled();
     fail();
@@ -153,45 +149,6 @@ describe('Embedding in the background', () => {
     expect(await settled(id)).toMatchObject({ status: 'ready' });
   });
 
-  it('what somebody works on is left alone until the lease has ended', async () => {
-    const seen: boolean[] = [];
-    const { embed, fail } = stuck();
-    const { id } = await add('leased');
-    await until(async () => embed.mock.calls.length === 1);
-    for (let look = 0; look < 15; look++) {
-      seen.push((await jobOf(id))!.due);
-      await sleep(100);
-    }
-    expect(seen).not.toContain(true);
-    expect(embed).toHaveBeenCalledTimes(1);
-    jest.restoreAllMocks();
-    await hurry(id); // as 30 seconds do
-    expect(await settled(id)).toMatchObject({ status: 'ready', passages: 1 });
-    fail(); // whose lease has ended, so that nothing comes of it
-  });
-
-  it('a long document renews its lease, and is left to whoever has taken it over', async () => {
-    const write = jest.spyOn(contexts.app.get(Database), 'write');
-    let now = Date.now();
-    const clock = jest.spyOn(Date, 'now').mockImplementation(() => (now += 11_000)); // each batch takes so long
-    let batches = 0;
-    pretend(async () => {
-      if (++batches === 5) await rows(`update embedding_jobs set available_at = available_at + interval '1 s'`);
-      if (batches === 6) clock.mockRestore();
-    });
-    const { id } = await add(LONG);
-    while ((await jobOf(id))?.attempts !== 1 || batches < 5) await sleep(20);
-    await sleep(1000);
-    const renewals = write.mock.calls.filter(
-      ([, sql]) => /returning available_at::text as lease$/.test(sql) && !/limit 1/.test(sql),
-    );
-    expect([batches, renewals.length]).toEqual([5, 5]); // the fifth finds the lease lost, and the work ends
-    expect((await get(id)).status).toBe('pending');
-    clock.mockRestore();
-    await hurry(id);
-    expect(await settled(id)).toMatchObject({ status: 'ready' });
-  });
-
   it('what has changed meanwhile is embedded as it is now', async () => {
     for (const changes of [{ content: 'The moon is a rock.' }, { title: 'Another title' }]) {
       let times = 0;
@@ -201,8 +158,12 @@ describe('Embedding in the background', () => {
       const { id } = await add(GRASS);
       const document = await settled(id);
       expect(document).toMatchObject({ content: GRASS, ...changes, status: 'ready', passages: 1, version: 3 });
-      const [passage] = await rows<{ content: string }>('select content from document_passages where document_id = $1', [id]);
-      expect(passage!.content).toBe(document.content);
+      const [passage] = await rows<{ id: string; content_sealed: Buffer }>(
+        'select id, content_sealed from document_passages where document_id = $1',
+        [id],
+      );
+      const cipher = await contexts.app.get(LearnerKeys).toOpen(ada.userId);
+      expect(cipher.open('document_passages.content', passage!.id, passage!.content_sealed)).toBe(document.content);
       expect(await jobOf(id)).toBeUndefined();
       jest.restoreAllMocks();
     }
@@ -218,40 +179,9 @@ describe('Embedding in the background', () => {
       void add(GRASS, { id: (adding.id = crypto.randomUUID()) });
     });
     await sleep(300);
-    for (const table of ['documents', 'embedding_jobs']) {
-      expect(await rows(`select 1 from ${table} where id = $1`, [id])).toEqual([]);
-    }
+    expect(await rows('select 1 from documents where id = $1', [id])).toEqual([]);
+    expect(await jobOf(id)).toBeUndefined();
     expect(await rows('select 1 from document_passages where document_id = $1', [id])).toEqual([]);
-  });
-
-  it('is done once, by however many processes', async () => {
-    const app = contexts.app;
-    const another = new EmbeddingJobs(
-      app.get(Database),
-      app.get(CommandBus),
-      app.get(EventConsumers),
-      embeddings,
-      app.get(getToken(EMBEDDING_JOBS)),
-      app.get(getToken(EMBEDDED_PASSAGES)),
-      app.get(getToken(FAILED_DOCUMENTS)),
-      true,
-    );
-    another.onModuleInit();
-    another.onApplicationBootstrap();
-    const lines = Array.from({ length: 60 }, (_, nr) => ({
-      line: nr + 1,
-      value: readNewDocument({ type: 'text', content: `${GRASS} ${nr}` }),
-      bytes: 30,
-    }));
-    await contexts.commands.execute(new ImportDocuments(ada, lines));
-    await until(async () => (await contexts.queries.execute(new CountDocuments(ada))).value.ready === 60, 20_000);
-    await another.onModuleDestroy();
-    const [audited] = await rows(
-      `select count(*)::int as times, count(distinct subject_id)::int as documents from audit_events
-       where learner_id = $1 and action = 'document.embedded'`,
-      [ada.userId],
-    );
-    expect(audited).toEqual({ times: 60, documents: 60 });
   });
 
   it('SEC-2 the worker sees ids alone: no content, no passage', async () => {
@@ -272,7 +202,7 @@ describe('Embedding in the background', () => {
       (
         await sql<{ attempts: number; seconds: number }>(
           ending.database.adminUrl,
-          `select attempts, extract(epoch from available_at - clock_timestamp())::float8 as seconds from embedding_jobs where id = $1`,
+          `select attempts, extract(epoch from available_at - clock_timestamp())::float8 as seconds from jobs where subject_id = $1`,
           [id],
         )
       )[0];

@@ -1,0 +1,90 @@
+import { randomUUID } from 'node:crypto';
+import { ChangePassword, OpenSession, RegisterUser, Sessions } from '@studently/identity';
+import { TestContexts } from '../support/contexts';
+import { sql } from '../support/database';
+import { ourTables } from './catalog';
+
+const PASSWORD = 'a very long password';
+const WRONG = 'a very wrong password';
+let nextAddress = 0;
+const newAddress = () => `198.51.${(nextAddress >> 8) % 256}.${nextAddress++ % 256}`;
+
+describe('Guessing passwords', () => {
+  let contexts: TestContexts;
+  let userId: string;
+  let email: string;
+  const login = (ip: string, password: string, whose = email) =>
+    contexts.commands.execute(new OpenSession({}, whose, password, { ip, userAgent: 'test' })).then(
+      ({ value }) => value.token,
+      (error: { code: string }) => error.code,
+    );
+  const times = (count: number, what: () => Promise<string>) =>
+    Array.from({ length: count }).reduce<Promise<string[]>>(
+      async (before) => [...(await before), await what()],
+      Promise.resolve([]),
+    );
+  beforeAll(async () => {
+    contexts = await TestContexts.start();
+  });
+  afterAll(() => contexts?.stop());
+  beforeEach(async () => {
+    userId = randomUUID();
+    email = `${userId}@example.org`;
+    await contexts.commands.execute(new RegisterUser({}, { id: userId, email, password: PASSWORD }));
+  });
+
+  it('SEC-9 ends after five wrong ones a minute from one address, for whoever has them right elsewhere it goes on', async () => {
+    const [here, elsewhere] = [newAddress(), newAddress()];
+    expect(await times(7, () => login(here, WRONG))).toEqual([
+      ...Array<string>(5).fill('INVALID_CREDENTIALS'),
+      ...Array<string>(2).fill('RATE_LIMITED'),
+    ]);
+    expect(await login(here, PASSWORD)).toBe('RATE_LIMITED');
+    expect(await login(elsewhere, PASSWORD)).toMatch(/^[\w-]{86}$/);
+    const other = randomUUID();
+    await contexts.commands.execute(new RegisterUser({}, { id: other, email: `${other}@example.org`, password: PASSWORD }));
+    expect(await login(here, PASSWORD, `${other}@example.org`)).toMatch(/^[\w-]{86}$/); // whoever else is behind that address
+  });
+
+  it('SEC-9 of an address that nobody has is slowed down in the same way', async () => {
+    const here = newAddress();
+    const codes = await times(6, () => login(here, WRONG, `nobody-${userId}@example.org`));
+    expect(codes).toEqual([...Array<string>(5).fill('INVALID_CREDENTIALS'), 'RATE_LIMITED']);
+  });
+
+  it('SEC-9 from everywhere leaves each address one wrong one a minute, and locks nobody out', async () => {
+    for (let round = 0; round < 10; round++) await Promise.all(Array.from({ length: 10 }, () => login(newAddress(), WRONG)));
+    const here = newAddress();
+    expect(await times(2, () => login(here, WRONG))).toEqual(['INVALID_CREDENTIALS', 'RATE_LIMITED']);
+    expect(await login(newAddress(), PASSWORD)).toMatch(/^[\w-]{86}$/);
+  });
+
+  it('SEC-9 with somebody’s session ends after five, too, for that session', async () => {
+    const guesser = await contexts.app.get(Sessions).authenticate(await login(newAddress(), PASSWORD));
+    const owner = await contexts.app.get(Sessions).authenticate(await login(newAddress(), PASSWORD));
+    const change = (actor: typeof owner, current: string) =>
+      contexts.commands.execute(new ChangePassword(actor, userId, current, `another long one ${randomUUID()}`)).then(
+        () => 'changed',
+        (error: { code: string }) => error.code,
+      );
+    expect(await times(6, () => change(guesser, WRONG))).toEqual([
+      ...Array<string>(5).fill('INVALID_CREDENTIALS'),
+      'RATE_LIMITED',
+    ]);
+    expect(await change(owner, PASSWORD)).toBe('changed');
+  });
+
+  it('SEC-9 writes nothing into PostgreSQL', async () => {
+    await contexts.silence();
+    const tables = await ourTables(contexts.database.adminUrl);
+    const written = async () => {
+      const counts = tables.map(
+        (table) => `select '${table}' as name, count(*), max(xmin::text::bigint) as last from ${table}`,
+      );
+      return sql(contexts.database.adminUrl, counts.join(' union all '));
+    };
+    const before = await written();
+    await times(6, () => login(newAddress(), WRONG));
+    expect(await written()).toEqual(before);
+  });
+});

@@ -1,0 +1,51 @@
+import { Migrations } from '../../libs/platform/src/persistence/migrations';
+import { ApiProcess } from './api-process';
+import { buildCommonPasswords } from './common-passwords';
+import { missingServers, startPostgres, startRedis, withClient, type PostgresServer, type RedisServer } from './servers';
+import type { Workspace } from './workspace';
+
+export const DATABASE = 'platform';
+
+type Context = Workspace & { progress(text: string): void };
+
+export interface Platform {
+  postgres: PostgresServer;
+  redis: RedisServer;
+  /** What the served API needs in its environment. */
+  settings: NodeJS.ProcessEnv;
+}
+
+/** PostgreSQL with a migrated database, and Redis: this run's own. */
+export async function startServers(context: Context): Promise<Platform> {
+  buildCommonPasswords();
+  const missing = missingServers();
+  if (missing.length > 0) throw new Error(`Missing: ${missing.join(', ')}. To get them: sudo scripts/provision-debian.sh`);
+  context.progress('  starting PostgreSQL and Redis');
+  const [postgres, redis] = await Promise.all([
+    context.use(startPostgres, (server) => server.remove()),
+    context.use(startRedis, (server) => server.stop()),
+  ]);
+  await withClient(postgres.url('postgres'), (client) => client.query(`create database ${DATABASE}`));
+  await new Migrations({ url: postgres.url(DATABASE), embedded: false }).up();
+  await withClient(postgres.url('postgres'), (client) =>
+    client.query('grant studently_app, studently_worker to studently_login'),
+  );
+  const settings = { DATABASE_URL: postgres.appUrl(DATABASE), REDIS_URL: redis.url, LOG_ACCESS: 'false' };
+  return { postgres, redis, settings };
+}
+
+/** The built API as a process of its own. */
+export function startApi(context: Context, settings: NodeJS.ProcessEnv): Promise<ApiProcess> {
+  return context.use(
+    () => ApiProcess.start({ NODE_ENV: 'production', ...settings }),
+    (api) => api.stop('SIGKILL'),
+  );
+}
+
+/** The built worker beside it: what the API leaves behind is done by it. */
+export function startWorker(context: Context, settings: NodeJS.ProcessEnv): Promise<ApiProcess> {
+  return context.use(
+    () => ApiProcess.start({ NODE_ENV: 'production', ...settings }, 'worker'),
+    (worker) => worker.stop('SIGKILL'),
+  );
+}
