@@ -4,7 +4,7 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --no-audit
 COPY tsconfig.json nest-cli.json ./
-COPY scripts/prepare.mjs scripts/
+COPY scripts/prepare.mjs scripts/common-passwords.mjs scripts/
 COPY apps apps
 COPY libs libs
 RUN npm run build
@@ -16,6 +16,7 @@ ENV NODE_ENV=production HOST=0.0.0.0 PORT=3000 STUDENTLY_DATA_DIR=/var/lib/stude
 WORKDIR /app
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
+COPY --from=build /app/build build
 COPY package.json LICENSE ./
 COPY migrations migrations
 # Only used where there is no DATABASE_URL: then the platform brings its own PostgreSQL.

@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { buildCommonPasswords } from './common-passwords.mjs';
 
 const NODE_NEEDED = [24, 9];
 const INSTALLED = 'node_modules/.package-lock.json';
@@ -36,6 +37,8 @@ if (major < NODE_NEEDED[0] || (major === NODE_NEEDED[0] && minor < NODE_NEEDED[1
   );
   process.exit(78);
 }
+
+buildCommonPasswords();
 
 const sources = Math.max(...['apps', 'libs'].map(newestSource), changed('tsconfig.json'), changed('nest-cli.json'));
 if (!process.argv.includes('--no-build') && changed(BUILT) < sources) {
