@@ -49,7 +49,8 @@ describe('studently', () => {
       const settings = { DATABASE_URL: database.url, STUDENTLY_DATA_DIR: folder };
       const api = await ApiProcess.start({ ...settings, LOG_ACCESS: 'false' }); // alone, so that it seals
       const verified = async (...args: string[]) => {
-        const { code, out } = await studently(settings, '--json', 'audit', 'verify', ...args);
+        const { code, out, err } = await studently(settings, '--json', 'audit', 'verify', ...args);
+        expect(err).toBe('');
         return { code, answer: JSON.parse(out) as { events: number; findings: { kind: string; id: string }[] } };
       };
       try {
@@ -57,6 +58,7 @@ describe('studently', () => {
         expect(key).toMatchObject({ code: 0, out: expect.stringContaining('BEGIN PUBLIC KEY') });
         const keyFile = join(folder, 'public.pem');
         writeFileSync(keyFile, key.out);
+        expect(await verified()).toMatchObject({ code: 0, answer: { events: 0, findings: [] } }); // no anchor yet
         await newLearner(new HttpClient(api.url));
         for (const end = Date.now() + 10_000; ; await sleep(200)) {
           if ((await verified()).answer.events >= 2) break; // registration and login, sealed within 10 s
@@ -67,7 +69,12 @@ describe('studently', () => {
         await sql(database.adminUrl, `update audit_events set actor_role = 'ADMIN' where id = 1`);
         expect(await verified()).toMatchObject({ code: 2, answer: { findings: [{ kind: 'edited', id: '1' }] } });
         expect((await studently(settings, 'audit', 'verify')).out).toContain('edited: event 1, batch 1');
-        expect((await studently(settings, 'audit', 'verify', '--from', 'yesterday')).code).toBe(64);
+        for (const wrong of [
+          ['--from', 'yesterday'],
+          ['--anchors', join(folder, 'none.jsonl')],
+        ]) {
+          expect((await studently(settings, 'audit', 'verify', ...wrong)).code).toBe(64);
+        }
       } finally {
         await api.stop('SIGKILL');
         await database.drop();

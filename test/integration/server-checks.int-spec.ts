@@ -108,14 +108,15 @@ describe('At its start the platform', () => {
 
   it('RED-1 refuses a Redis older than 7, as the server itself tells its version', async () => {
     // No old Redis is at hand: this answers as one does.
-    const old = createServer((socket) =>
+    const old = createServer((socket) => {
       socket.on('data', (chunk: Buffer) => {
         const info = '# Server\r\nredis_version:6.2.14\r\n';
         for (const command of chunk.toString().split(/(?=\*\d+\r\n)/)) {
           socket.write(/info/i.test(command) && !/setinfo/i.test(command) ? `$${info.length}\r\n${info}\r\n` : '+OK\r\n');
         }
-      }),
-    ).listen(0, '127.0.0.1');
+      });
+      socket.on('error', () => undefined); // who refuses ends without a farewell
+    }).listen(0, '127.0.0.1');
     await once(old, 'listening');
     try {
       const { port } = old.address() as AddressInfo;

@@ -1,5 +1,5 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import {
   anchorFileOf,
   AuditKeys,
@@ -36,7 +36,12 @@ export function addAudit(program: Command): void {
     .description('compare the log with its seals, and name what was edited, deleted, moved or cut off (exit 2 if anything was)')
     .option('--from <time>', 'only what was sealed since then (UTC)', readTime)
     .option('--to <time>', 'only what was sealed before then (UTC)', readTime)
-    .option('--anchors <file>', 'anchors kept elsewhere; may be given more than once (default: AUDIT_ANCHOR_FILE)', collect, [])
+    .option(
+      '--anchors <file>',
+      'anchors kept elsewhere; may be given more than once (default: AUDIT_ANCHOR_FILE)',
+      readable,
+      [],
+    )
     .option(
       '--public-key <file>',
       'PEM of who may have signed; may be given more than once (default: of our own key)',
@@ -65,7 +70,8 @@ async function verify({ from, to, anchors, publicKey, json }: Options): Promise<
     const options: VerificationOptions = {
       from,
       to,
-      anchorFiles: anchors.length > 0 ? anchors : [anchorFileOf(settings)],
+      // Ours begins with the first batch. If it is gone later, the verification says that no anchor was found.
+      anchorFiles: anchors.length > 0 ? anchors : [anchorFileOf(settings)].filter(existsSync),
       publicKeys: publicKey.length > 0 ? publicKey : [new AuditKeys(settings).public],
       progress: bar.update,
     };
@@ -94,7 +100,14 @@ function readTime(text: string): Date {
   return time;
 }
 
-const collect = (text: string, before: string[]) => [...before, text];
+function readable(file: string, before: string[]): string[] {
+  try {
+    accessSync(file, constants.R_OK);
+    return [...before, file];
+  } catch (error) {
+    throw new InvalidArgumentError(`It is a file that can be read (${(error as Error).message}).`);
+  }
+}
 
 function readKeys(file: string, before: KeyObject[]): KeyObject[] {
   try {
