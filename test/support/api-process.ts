@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { dataFolderOf } from './data-folder';
@@ -119,6 +119,7 @@ const embedded: WayToRun = {
   name: 'embedded',
   open: async () => {
     const folder = mkdtempSync(join(tmpdir(), 'studently-embedded-'));
+    cpSync(process.env['TEST_EMBEDDED_TEMPLATE']!, folder, { recursive: true });
     return {
       settings: { ...common, STUDENTLY_DATA_DIR: folder },
       close: async () => rmSync(folder, { recursive: true, force: true }),

@@ -6,16 +6,21 @@ import { join } from 'node:path';
 import { Migrations } from '../../libs/platform/src/persistence/migrations';
 import { buildCommonPasswords } from './common-passwords';
 import { RedisCluster } from './redis-cluster';
+import { studently } from './studently';
 import { missingServers, startPostgres, startRedis, withClient, type PostgresServer, type RedisServer } from './servers';
 
 declare global {
   var servers: { postgres: PostgresServer; redis: RedisServer; cluster: RedisCluster } | undefined;
 }
 
-/** One PostgreSQL cluster with a migrated template database, one Redis, one Redis Cluster and one place of keys for the whole run. */
+/**
+ * One PostgreSQL cluster with a migrated template database, one migrated embedded database to copy, one Redis, one Redis Cluster and
+ * one place of keys for the whole run.
+ */
 export default async function globalSetup(): Promise<void> {
   buildCommonPasswords();
   process.env['TEST_DATA_DIR'] = mkdtempSync(join(tmpdir(), 'studently-keys-'));
+  await migrateEmbedded((process.env['TEST_EMBEDDED_TEMPLATE'] = mkdtempSync(join(tmpdir(), 'studently-template-'))));
   const missing = missingServers();
   if (missing.length > 0) {
     if (process.env['CI'] === 'true') throw new Error(`CI has to test against real servers; missing: ${missing.join(', ')}`);
@@ -37,4 +42,9 @@ export default async function globalSetup(): Promise<void> {
   process.env['TEST_APP_URL'] = postgres.appUrl('postgres');
   process.env['TEST_REDIS_URL'] = redis.url;
   process.env['TEST_REDIS_CLUSTER_URL'] = cluster.url;
+}
+
+async function migrateEmbedded(folder: string): Promise<void> {
+  const { code, err } = await studently({ STUDENTLY_DATA_DIR: folder }, 'migrate', 'up');
+  if (code !== 0) throw new Error(`The embedded database was not migrated:\n${err}`);
 }

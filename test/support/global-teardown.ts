@@ -4,5 +4,5 @@ export default async function globalTeardown(): Promise<void> {
   await globalThis.servers?.redis.stop();
   await globalThis.servers?.cluster.stop();
   await globalThis.servers?.postgres.remove();
-  rmSync(process.env['TEST_DATA_DIR']!, { recursive: true, force: true });
+  for (const name of ['TEST_DATA_DIR', 'TEST_EMBEDDED_TEMPLATE']) rmSync(process.env[name]!, { recursive: true, force: true });
 }

@@ -22,10 +22,10 @@ import { EventsController } from './events/events.controller';
 import { HealthController } from './health/health.controller';
 import { MetricsController } from './health/metrics.controller';
 import { Access } from './http/access';
-import { AuthenticationGuard } from './http/authentication.guard';
+import { AdmissionGuard } from './http/admission.guard';
 import { PolicyCheck } from './http/policy.check';
 import { ProblemFilter } from './http/problem.filter';
-import { HttpRateLimits, RateLimitGuard } from './http/rate-limits';
+import { HttpRateLimits } from './http/rate-limits';
 import { GrantsController } from './identity/grants.controller';
 import { LearnersController } from './identity/learners.controller';
 import { ProfileController } from './identity/profile.controller';
@@ -89,8 +89,7 @@ export class AppModule {
         PolicyCheck,
         EventStreams,
         makeGaugeProvider({ name: EVENT_STREAMS, help: 'Streams of events that are open' }),
-        { provide: APP_GUARD, useClass: AuthenticationGuard },
-        { provide: APP_GUARD, useClass: RateLimitGuard },
+        { provide: APP_GUARD, useClass: AdmissionGuard },
         { provide: APP_PIPE, useValue: validation },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import '../../compile-cache';
 import { ConfigurationError } from '@studently/platform';
 import { Command, CommanderError } from 'commander';
 import { addAudit } from './audit';

@@ -1,4 +1,4 @@
-import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { RouteConfig } from '@nestjs/platform-fastify';
 import {
   addressPrincipal,
@@ -60,6 +60,18 @@ export class HttpRateLimits {
     return (request.rate ??= this.take(request));
   }
 
+  /**
+   * Counts it, once it is known whose it is. A write waits for its verdict. A read goes on at once, so that its verdict comes
+   * from Redis together with the view, and is given before the answer leaves (hooks.ts).
+   * @throws RateLimited
+   */
+  async admit(request: ApiRequest): Promise<void> {
+    const rate = this.count(request);
+    if (rate === undefined || request.method === 'GET') return;
+    const { isAllowed, secondsLeft } = await rate;
+    if (!isAllowed) throw new RateLimited(secondsLeft);
+  }
+
   private async take(request: ApiRequest): Promise<RateVerdict> {
     const policy = this.policyOf(request);
     const verdict = await this.limits.take(principalOf(request, policy), policy);
@@ -91,23 +103,4 @@ export function describeRate({ policy, remaining, secondsLeft }: RateVerdict, re
     'ratelimit-policy': `"${policy.name}";q=${policy.limit};w=${RATE_WINDOW_SECONDS}`,
     ratelimit: `"${policy.name}";r=${remaining};t=${secondsLeft}`,
   });
-}
-
-/**
- * Comes after the authentication. A write waits for its verdict. A read goes on at once, so that its verdict comes
- * from Redis together with the view, and is given before the answer leaves (hooks.ts).
- */
-@Injectable()
-export class RateLimitGuard implements CanActivate {
-  constructor(private readonly limits: HttpRateLimits) {}
-
-  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
-    const request = context.switchToHttp().getRequest<ApiRequest>();
-    const rate = this.limits.count(request);
-    if (rate === undefined || request.method === 'GET') return true;
-    return Promise.resolve(rate).then(({ isAllowed, secondsLeft }) => {
-      if (!isAllowed) throw new RateLimited(secondsLeft);
-      return true;
-    });
-  }
 }

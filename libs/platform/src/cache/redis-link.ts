@@ -125,17 +125,40 @@ function runOf(info: string): string {
   return run.slice(0, RUN_CHARACTERS);
 }
 
+/** Who waits for an answer, the longest first: one timer for all of them, as all wait equally long. */
+const waiting = new Set<{ readonly since: number; readonly giveUp: () => void }>();
+let timer: NodeJS.Timeout | undefined;
+
 /** @throws if the answer does not come in time */
-export async function within<T>(answer: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<never>((_, reject) => {
+export function within<T>(answer: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
     const giveUp = () => reject(new Error(`Redis has not answered within ${DEADLINE_MS} ms`));
-    // After the next look at the socket: where this process has been busy for long, the answer may lie there.
-    timer = setTimeout(() => setImmediate(() => setImmediate(giveUp)), DEADLINE_MS);
+    const waiter = { since: performance.now(), giveUp };
+    waiting.add(waiter);
+    timer ??= setTimeout(giveUpOnLate, DEADLINE_MS).unref();
+    answer.then(
+      (value) => {
+        waiting.delete(waiter);
+        resolve(value);
+      },
+      (error: Error) => {
+        waiting.delete(waiter);
+        reject(error);
+      },
+    );
   });
-  try {
-    return await Promise.race([answer, deadline]);
-  } finally {
-    clearTimeout(timer);
+}
+
+function giveUpOnLate(): void {
+  timer = undefined;
+  const late = performance.now() - DEADLINE_MS;
+  for (const waiter of waiting) {
+    if (waiter.since > late) {
+      timer = setTimeout(giveUpOnLate, waiter.since - late).unref();
+      return;
+    }
+    waiting.delete(waiter);
+    // After the next look at the socket: where this process has been busy for long, the answer may lie there.
+    setImmediate(() => setImmediate(waiter.giveUp));
   }
 }

@@ -3,24 +3,28 @@ import { ServiceAccounts, Sessions, Unauthenticated } from '@studently/identity'
 import { Forbidden, ValidationFailed } from '@studently/platform';
 import { Access } from './access';
 import { POLICY, type Operation } from './policy';
+import { HttpRateLimits } from './rate-limits';
 import type { ApiRequest } from './request';
 import { Id } from './schemas';
 
-/** Finds out who sends a request, and whether the policy table lets them. */
+/** Finds out who sends a request, whether the policy table lets them, and whether they have sent too many. */
 @Injectable()
-export class AuthenticationGuard implements CanActivate {
+export class AdmissionGuard implements CanActivate {
   constructor(
     private readonly sessions: Sessions,
     private readonly services: ServiceAccounts,
     private readonly access: Access,
+    private readonly rates: HttpRateLimits,
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const operation = context.getHandler().name as Operation;
-    if ('anonymous' in POLICY[operation]) return true;
     const request = context.switchToHttp().getRequest<ApiRequest>();
-    await this.authenticate(request);
-    await this.access.check(operation, request);
+    if (!('anonymous' in POLICY[operation])) {
+      await this.authenticate(request);
+      await this.access.check(operation, request);
+    }
+    await this.rates.admit(request);
     return true;
   }
 
