@@ -38,7 +38,14 @@ import { ProgressController } from './study/progress.controller';
 import { StudyItemsController } from './study/study-items.controller';
 import { StudyController } from './study/study.controller';
 
-const validation = new StandardSchemaValidationPipe({
+class SchemaValidation extends StandardSchemaValidationPipe {
+  /** Such keys have been refused, in bodies and queries (json.ts). */
+  protected override stripProtoKeys(): void {
+    return;
+  }
+}
+
+const validation = new SchemaValidation({
   exceptionFactory: (issues) =>
     new ValidationFailed(
       issues.map((issue) => ({

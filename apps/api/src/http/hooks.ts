@@ -69,14 +69,10 @@ export function addHooks(fastify: FastifyInstance, { duration, access, isDrainin
     }
   });
 
-  fastify.addHook('onSend', (_request, reply, payload, done) => {
+  fastify.addHook('onSend', (request: ApiRequest, reply, payload, done) => {
     // Whoever still sends a body that is too large reads the answer only if the connection stays until then.
     if (reply.statusCode === 413) void reply.removeHeader('connection');
     else if (isDraining()) void reply.header('connection', 'close');
-    done(null, payload);
-  });
-
-  fastify.addHook('onSend', (request: ApiRequest, reply, payload, done) => {
     const finish = (verdict: RateVerdict) => {
       describeRate(verdict, reply);
       if (verdict.isAllowed || reply.statusCode === 429) return done(null, payload);

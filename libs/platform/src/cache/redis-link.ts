@@ -48,15 +48,10 @@ export class RedisLink {
   }
 
   /** @throws at once while Redis is lost, after 300 ms if it does not answer, and what it answers in its errors */
-  async ask<T>(command: (client: RedisClientType) => Promise<T>): Promise<T> {
-    if (this.isLost || !this.meeting) throw new Error('Redis does not answer');
-    if (this.met === undefined) await this.meeting;
-    try {
-      return await within(command(this.client));
-    } catch (error) {
-      if (!(error instanceof ErrorReply)) this.lose(error as Error);
-      throw error;
-    }
+  ask<T>(command: (client: RedisClientType) => Promise<T>): Promise<T> {
+    if (this.isLost || !this.meeting) return Promise.reject(new Error('Redis does not answer'));
+    const answer = () => within(command(this.client), this.noteFault);
+    return this.met === undefined ? this.meeting.then(answer) : answer();
   }
 
   async close(): Promise<void> {
@@ -80,6 +75,10 @@ export class RedisLink {
       if (this.meeting === meeting) this.lose(error as Error);
     }
   }
+
+  private readonly noteFault = (error: Error): void => {
+    if (!(error instanceof ErrorReply)) this.lose(error);
+  };
 
   private lose({ name, message }: Error): void {
     if (this.isClosed) return;
@@ -129,23 +128,22 @@ function runOf(info: string): string {
 const waiting = new Set<{ readonly since: number; readonly giveUp: () => void }>();
 let timer: NodeJS.Timeout | undefined;
 
-/** @throws if the answer does not come in time */
-export function within<T>(answer: Promise<T>): Promise<T> {
+/** @throws if the answer does not come in time, or is an error; `noteFault` hears of it first */
+export function within<T>(answer: Promise<T>, noteFault?: (error: Error) => void): Promise<T> {
   return new Promise((resolve, reject) => {
-    const giveUp = () => reject(new Error(`Redis has not answered within ${DEADLINE_MS} ms`));
+    const fail = (error: Error) => {
+      if (!waiting.delete(waiter)) return; // it has been answered, or given up
+      noteFault?.(error);
+      reject(error);
+    };
+    const giveUp = () => fail(new Error(`Redis has not answered within ${DEADLINE_MS} ms`));
     const waiter = { since: performance.now(), giveUp };
     waiting.add(waiter);
     timer ??= setTimeout(giveUpOnLate, DEADLINE_MS).unref();
-    answer.then(
-      (value) => {
-        waiting.delete(waiter);
-        resolve(value);
-      },
-      (error: Error) => {
-        waiting.delete(waiter);
-        reject(error);
-      },
-    );
+    answer.then((value) => {
+      waiting.delete(waiter);
+      resolve(value);
+    }, fail);
   });
 }
 
@@ -157,7 +155,6 @@ function giveUpOnLate(): void {
       timer = setTimeout(giveUpOnLate, waiter.since - late).unref();
       return;
     }
-    waiting.delete(waiter);
     // After the next look at the socket: where this process has been busy for long, the answer may lie there.
     setImmediate(() => setImmediate(waiter.giveUp));
   }

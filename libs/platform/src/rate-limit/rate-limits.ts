@@ -2,7 +2,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DomainError } from '../errors/domain-error';
 import { ExpiringMap } from './expiring-map';
 import { MemoryRateLimitStore } from './memory-rate-limit-store';
-import { rateLimitKey, type RateLimitStore } from './rate-limit-store';
+import { rateLimitKey, type Hits, type RateLimitStore } from './rate-limit-store';
 
 /** Every window is as long. */
 export const RATE_WINDOW_SECONDS = 60;
@@ -52,20 +52,19 @@ export class RateLimits {
     const key = rateLimitKey(principal, policy.name);
     const denial = this.denials.get(key);
     if (denial) return verdict(policy, 0, denial.msLeft, false);
-    const { count, msLeft, limit } = await this.count(key, policy);
-    if (count > limit) this.denials.set(key, true, msLeft); // a flood is refused from here on without asking anybody
-    return verdict(policy, Math.max(0, limit - count), msLeft, count <= limit);
-  }
-
-  private async count(key: string, { limit, limitAlone }: RatePolicy) {
+    let { limit } = policy;
+    let hits: Hits;
     try {
-      const hits = await this.store.hit(key, RATE_WINDOW_SECONDS);
+      hits = await this.store.hit(key, RATE_WINDOW_SECONDS);
       this.storeIsDown = false;
-      return { ...hits, limit };
     } catch (error) {
       this.noteOutage(error);
+      hits = await this.alone.hit(key, RATE_WINDOW_SECONDS);
+      limit = policy.limitAlone;
     }
-    return { ...(await this.alone.hit(key, RATE_WINDOW_SECONDS)), limit: limitAlone };
+    const { count, msLeft } = hits;
+    if (count > limit) this.denials.set(key, true, msLeft); // a flood is refused from here on without asking anybody
+    return verdict(policy, Math.max(0, limit - count), msLeft, count <= limit);
   }
 
   private noteOutage(error: unknown): void {

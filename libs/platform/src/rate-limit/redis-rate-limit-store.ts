@@ -27,14 +27,17 @@ export class RedisRateLimitStore implements RateLimitStore {
   constructor(private readonly redis: RedisClient) {}
 
   async hit(key: string, windowSeconds: number): Promise<Hits> {
-    const [count, msLeft] = (await this.count(key, String(windowSeconds * 1000))) as [number, number];
-    return { count, msLeft };
+    const words = ['1', key, String(windowSeconds * 1000)];
+    try {
+      return asHits(await this.redis.send('EVALSHA', SHA, ...words));
+    } catch (error) {
+      if (!(error as Error).message.startsWith('NOSCRIPT')) throw error;
+      return asHits(await this.redis.send('EVAL', COUNT_SCRIPT, ...words)); // a server that has just started learns it here
+    }
   }
+}
 
-  private count(key: string, windowMs: string): Promise<unknown> {
-    return this.redis.send('EVALSHA', SHA, '1', key, windowMs).catch((error: Error) => {
-      if (!error.message.startsWith('NOSCRIPT')) throw error;
-      return this.redis.send('EVAL', COUNT_SCRIPT, '1', key, windowMs); // a server that has just started learns it here
-    });
-  }
+function asHits(answer: unknown): Hits {
+  const [count, msLeft] = answer as [number, number];
+  return { count, msLeft };
 }
