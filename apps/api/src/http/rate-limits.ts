@@ -48,7 +48,7 @@ export class HttpRateLimits {
 
   /** That the caller has been refused in this window, as far as this process knows. Before anything is read of the request. */
   recall(request: ApiRequest): RateVerdict | undefined {
-    const denial = this.denials.size > 0 ? this.denials.get(this.credentialsOf(request)) : undefined;
+    const denial = this.denials.get(this.credentialsOf(request)); // which also asks for its address while it is connected
     if (denial) request.rate = { ...denial.value, secondsLeft: Math.ceil(denial.msLeft / 1000) };
     return denial && (request.rate as RateVerdict);
   }
