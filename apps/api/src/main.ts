@@ -9,6 +9,7 @@ import {
   checkServer,
   ConfigurationError,
   DomainError,
+  dropStartUpGarbage,
   endBecauseOf,
   Health,
   loadSettings,
@@ -96,6 +97,7 @@ async function main(): Promise<void> {
   await app.init();
   const sample = await prepareSample(app, settings);
   await bootstrapAdmin(app.get(CommandBus), settings);
+  await dropStartUpGarbage();
   await app.listen(settings.PORT, settings.HOST).catch((error: Error) => {
     throw new ConfigurationError(
       'PORT_UNUSABLE',

@@ -5,6 +5,7 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import {
   checkServer,
   ConfigurationError,
+  dropStartUpGarbage,
   endBecauseOf,
   Health,
   JobsRedis,
@@ -44,6 +45,8 @@ async function main(): Promise<void> {
   };
   process.on('SIGTERM', () => void end());
   process.on('SIGINT', () => void end());
+  await app.init();
+  await dropStartUpGarbage();
   await app.listen(settings.WORKER_PORT, settings.HOST).catch((error: Error) => {
     throw new ConfigurationError(
       'PORT_UNUSABLE',

@@ -66,6 +66,7 @@ export class ChatsController {
   }
 
   @Get(':chatId/export')
+  @Fresh()
   @Answers(200, ChatAnswer, 'The chat with all of its messages')
   exportChat(@CurrentActor() actor: Learner, @Param('chatId', { schema: Id }) chatId: string) {
     return this.queries.execute(new ExportChat(actor, chatId));
