@@ -14,6 +14,9 @@ export const shortOps = 20_000;
 
 const JUDGE_EVERY_MS = 2000;
 
+/** Each is a process or a server less for seconds: in a long run most operations are between them. */
+const MOST_TROUBLES = 150;
+
 export interface Freshness {
   /** Settings of the processes beside the usual ones. */
   settings?: NodeJS.ProcessEnv;
@@ -54,6 +57,7 @@ async function makeTrouble(stage: Stage, history: History, traffic: Traffic, end
   const waiting: string[] = [];
   for (let count = 0; ; count++) {
     await sleep(BOUND_MS + 500 + context.below(500), undefined, { signal: ended }).catch(() => undefined);
+    while (!ended.aborted && traffic.done < (count * context.ops) / MOST_TROUBLES) await sleep(20);
     if (ended.aborted) return count;
     if (waiting.length === 0) waiting.push(...Object.keys(TROUBLES));
     const [name] = waiting.splice(context.below(waiting.length), 1);
