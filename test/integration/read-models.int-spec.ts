@@ -19,7 +19,18 @@ import {
   PutProfile,
   PutSubscription,
 } from '@studently/identity';
-import { CACHE_STORE, Database, type KeyValueStore, type Learner } from '@studently/platform';
+import {
+  CACHE_STORE,
+  Database,
+  EventConsumers,
+  LearnerKeys,
+  ReadModels,
+  type KeyValueStore,
+  type Learner,
+} from '@studently/platform';
+import { getToken } from '@willsoto/nestjs-prometheus';
+import { chatModel } from '../../libs/ai-interactions/src/queries/chat.read-model';
+import { CACHE_REQUESTS } from '../../libs/platform/src/cache/read-models';
 import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
 import { startRedis, withClient, type RedisServer } from '../support/servers';
@@ -63,6 +74,15 @@ describe('Read models', () => {
     const metric = await register.getSingleMetric('studently_cache_requests_total')!.get();
     return metric.values.find((value) => value.labels['outcome'] === outcome)?.value ?? 0;
   };
+  /** The read models of another process, as far as they share nothing with ours but the store and the database. */
+  const anotherProcess = () =>
+    new ReadModels(
+      store,
+      contexts.app.get(Database),
+      contexts.app.get(EventConsumers),
+      contexts.app.get(LearnerKeys),
+      contexts.app.get(getToken(CACHE_REQUESTS)),
+    );
   const newChat = async (learner: Learner, title = 'Chat') => {
     const id = randomUUID();
     await contexts.commands.execute(new StartChat(learner, { id, title }));
@@ -219,6 +239,29 @@ describe('Read models', () => {
       await contexts.commands.execute(new RenameChat(learner, chatId, 'x'));
       await contexts.commands.execute(new RenameChat(learner, chatId, 'wanted'));
     }
+  });
+
+  it('RED-3 500 requests of two processes that miss together cost one query, and one more if its process dies', async () => {
+    const learner = await contexts.newLearner();
+    const chatId = await newChat(learner, 'wanted');
+    const [one, other] = [anotherProcess(), anotherProcess()];
+    const page = { chatId, after: 0, limit: 50 };
+    const readAll = (models: ReadModels) => Array.from({ length: 250 }, () => models.get(chatModel, learner, page));
+    for (let round = 0; round < 5; round++) {
+      await store.delete([`cache:{u:${learner.userId}}:chat:${chatId}:0:50`]); // evicted, under a generation that stays
+      const cost = await transactionsOf(async () => {
+        const views = await Promise.all([...readAll(one), ...readAll(other)]);
+        expect(new Set(views.map((view) => view?.value.title))).toEqual(new Set(['wanted']));
+      });
+      expect(cost).toBe(1);
+      await contexts.commands.execute(new RenameChat(learner, chatId, 'x'));
+      await contexts.commands.execute(new RenameChat(learner, chatId, 'wanted'));
+    }
+    await one.get(chatModel, learner, page);
+    const [generation] = await store.get([`cache:{u:${learner.userId}}:generation:chat:${chatId}`]);
+    await store.delete([`cache:{u:${learner.userId}}:chat:${chatId}:0:50`]);
+    await store.set(`cache:{u:${learner.userId}}:filling:${generation!.toString()}:chat:${chatId}:0:50`, '', 1); // by nobody any more
+    expect(await transactionsOf(() => anotherProcess().get(chatModel, learner, page))).toBe(1);
   });
 
   it('TU-5 a slow refill cannot bring back an older value', async () => {

@@ -18,6 +18,7 @@ const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
 const KINDS = [
   { kind: 'sessions', shape: new RegExp(`^session:${UUID}$`), seconds: 24 * 60 * 60 },
   { kind: 'generations', shape: new RegExp(`^cache:\\{u:${UUID}\\}:generation:`), seconds: CACHE_TTL_SECONDS },
+  { kind: 'fills', shape: new RegExp(`^cache:\\{u:${UUID}\\}:filling:`), seconds: 1 },
   { kind: 'views', shape: new RegExp(`^cache:\\{u:${UUID}\\}:`), seconds: CACHE_TTL_SECONDS },
   { kind: 'rateLimits', shape: /^ratelimit:\{[^{}]+\}:[a-z-]+$/, seconds: RATE_WINDOW_SECONDS },
   { kind: 'jobs', shape: /^\{jobs\}:/, seconds: Infinity },

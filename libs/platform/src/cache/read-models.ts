@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectMetric } from '@willsoto/nestjs-prometheus';
 import { LRUCache } from 'lru-cache';
@@ -24,11 +25,22 @@ export interface ReadOptions {
   readToken?: string;
 }
 
+/** What the store holds: under which generation, and the view that was read under it. */
+interface Current {
+  generation?: string;
+  view?: Envelope;
+}
+
 type Loaded = (Omit<Envelope, 'generation'> & { found: true }) | { found: false; snapshot: string };
 
 /** What this process remembers of views that it has answered: bytes in all, and those of an entry beside its JSON. */
 const REMEMBERED_BYTES = 32 * 1024 * 1024;
 const ENTRY_BYTES = 500;
+
+/** Whoever fills a view for all processes has so long; the others look every few ms whether it is there. */
+const FILL_SECONDS = 1;
+const LONGEST_WAIT_MS = 250;
+const LOOK_EVERY_MS = 5;
 
 /**
  * Answers queries from the cache, else from PostgreSQL. A cached view counts only if it was read under
@@ -100,7 +112,7 @@ export class ReadModels {
     return viewOf(loaded);
   }
 
-  /** Requests that miss together under one generation share one query, and its result. */
+  /** Requests of this process that miss together under one generation share one flight, and its result. */
   private async load<Params, T>(
     model: ReadModel<Params, T>,
     owner: Learner,
@@ -112,15 +124,37 @@ export class ReadModels {
     const flightKey = `${generation} ${valueKey}`;
     let flight = this.flights.get(flightKey);
     if (!flight) {
-      flight = this.query(model, owner, owner.userId, params)
-        .then(async (loaded) => {
-          if (loaded.found) await this.keep(model, owner.userId, valueKey, { ...loaded, generation });
-          return loaded;
-        })
-        .finally(() => this.flights.delete(flightKey));
+      flight = this.fill(model, owner, params, valueKey, generation).finally(() => this.flights.delete(flightKey));
       this.flights.set(flightKey, flight);
     }
     return flight;
+  }
+
+  /** Of the processes that miss together one queries. The others take what it has kept; if that takes too long, they query, too. */
+  private async fill<Params, T>(
+    model: ReadModel<Params, T>,
+    owner: Learner,
+    params: Params,
+    valueKey: string,
+    generation: string,
+  ): Promise<Loaded> {
+    const lock = fillKey(valueKey, generation);
+    let isMine = false;
+    try {
+      for (const end = performance.now() + LONGEST_WAIT_MS; ; await sleep(LOOK_EVERY_MS)) {
+        // The lock before the look, in one step: what another has kept, it has kept before it gave the lock back.
+        const taking = this.store.setIfAbsent(lock, '', FILL_SECONDS).catch(() => true);
+        const { generation: now, view } = await this.current(model, owner.userId, params, valueKey);
+        isMine = await taking;
+        if (view) return { ...view, found: true };
+        if (isMine || now !== generation || performance.now() > end) break;
+      }
+      const loaded = await this.query(model, owner, owner.userId, params);
+      if (loaded.found) await this.keep(model, owner.userId, valueKey, { ...loaded, generation });
+      return loaded;
+    } finally {
+      if (isMine) this.store.delete([lock]).catch(() => undefined); // it ends by itself
+    }
   }
 
   private async query<Params, T>(
@@ -145,7 +179,7 @@ export class ReadModels {
     userId: string,
     params: Params,
     valueKey: string,
-  ): Promise<{ generation?: string; view?: Envelope }> {
+  ): Promise<Current> {
     const tagKey = generationKey(userId, model.tag(params));
     const remembered = this.remembered.get(valueKey);
     if (remembered) {
@@ -225,6 +259,11 @@ function headerOf({ generation, snapshot, etag }: Pick<Envelope, 'generation' | 
 
 function generationKey(ownerId: string, tag: string): string {
   return `cache:{u:${ownerId}}:generation:${tag}`;
+}
+
+/** Beside the view, in its slot: whoever sets it fills the view under this generation. */
+function fillKey(valueKey: string, generation: string): string {
+  return valueKey.replace('}:', `}:filling:${generation}:`);
 }
 
 function viewOf<T>(loaded: Loaded): View<T> | undefined {
