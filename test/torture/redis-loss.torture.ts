@@ -6,7 +6,7 @@ import { Traffic } from './freshness/traffic';
 import type { TortureContext } from './harness/torture';
 
 export const promise =
-  'while Redis is killed or flushed under load nothing is answered wrongly, at least 99.9 % of reads are served, no session is lost or ' +
+  'while Redis is killed, flushed or full under load nothing is answered wrongly, at least 99.9 % of reads are served, no session is lost or ' +
   'revived, and the processes reach it again within 2 s';
 /** Losses of Redis. */
 export const ops = 20;
@@ -44,17 +44,26 @@ export async function run(context: TortureContext): Promise<Record<string, numbe
   };
 }
 
+const setMemory = ({ client }: Stage, bytes: string) =>
+  client.configSet({ maxmemory: bytes, 'maxmemory-policy': 'noeviction' });
+
+const LOSSES: { begin: (stage: Stage) => Promise<unknown>; end?: (stage: Stage) => Promise<unknown> }[] = [
+  { begin: (stage) => stage.killRedis(), end: (stage) => stage.reviveRedis() },
+  { begin: ({ client }) => client.flushAll() },
+  /** It takes nothing new; what it holds it tells, and forgets. */
+  { begin: (stage) => setMemory(stage, '1'), end: (stage) => setMemory(stage, '0') },
+];
+
 /** @returns the ms until everybody reaches Redis again */
 async function lose(stage: Stage, history: History): Promise<number> {
   const { context } = stage;
   const [ended, kept] = await sessions(stage);
   const isOver = history.trouble();
-  const isKilled = context.random() < 0.6;
-  if (isKilled) await stage.killRedis();
-  else await stage.client.flushAll();
+  const loss = context.pick(LOSSES);
+  await loss.begin(stage);
   await expectSessions(stage, ended, kept);
-  if (isKilled) await sleep(context.below(2000));
-  if (isKilled) await stage.reviveRedis();
+  if (loss.end) await sleep(context.below(2000));
+  await loss.end?.(stage);
   const since = performance.now();
   await stage.untilWell();
   const recovery = performance.now() - since;
