@@ -27,10 +27,13 @@ describe('The audit log', () => {
     for (let time = 0; time < times; time++) await contexts.commands.execute(new RenameChat(learner, id, `T${time}`));
     return id;
   };
-  /** Seals all that is there: whatever runs in another database of the server holds the horizon up for everybody. */
-  const sealAll = async () => {
+  /** Until all events are below the horizon: whatever runs in another database of the server holds it up for everybody. */
+  const areOver = async () => {
     const horizon = 'select count(*)::int as above from audit_events where xid >= pg_snapshot_xmin(pg_current_snapshot())';
     for (let look = 0; look < 200 && (await rows<{ above: number }>(horizon))[0]!.above > 0; look++) await sleep(50);
+  };
+  const sealAll = async () => {
+    await areOver();
     return sealer.seal();
   };
   beforeEach(async () => {
@@ -146,6 +149,7 @@ describe('The audit log', () => {
   });
 
   it('seals up to the oldest transaction under way, in the order of the transactions, and misses none', async () => {
+    await areOver(); // the registration
     await withClient(contexts.database.adminUrl, async (client) => {
       const insert = `insert into audit_events (actor_role, action) values ('SYSTEM', 'test.noted')`;
       await client.query(`begin; ${insert}`); // the lower transaction id and row id, committed later
@@ -159,6 +163,7 @@ describe('The audit log', () => {
 
   it('is sealed by one process at a time; others leave it', async () => {
     await rename(30);
+    await areOver();
     const counts = await Promise.all([1, 2, 3, 4].map(() => sealer.seal()));
     const rest = await sealer.seal();
     expect(counts.reduce((sum, count) => sum + count, rest)).toBe(32);

@@ -98,15 +98,15 @@ export class ReadModels {
   ): Promise<View<T> | undefined> {
     const valueKey = `cache:{u:${owner.userId}}:${model.key(params)}`;
     const { generation, view } = await this.current(model, owner.userId, params, valueKey);
-    if (view && (atLeast === undefined || snapshotSees(view.snapshot, atLeast))) {
+    if (view && isFresh(view, atLeast)) {
       this.requests.inc({ outcome: 'hit' });
       return new View<T>(view.json, view.etag);
     }
     this.requests.inc({ outcome: view ? 'stale_rejected' : 'miss' });
 
-    const loaded = await this.load(model, owner, params, valueKey, generation);
+    const loaded = await this.load(model, owner, params, valueKey, generation, atLeast);
     // The query that we have joined may have begun before that write.
-    if (atLeast !== undefined && !snapshotSees(loaded.snapshot, atLeast)) {
+    if (!isFresh(loaded, atLeast)) {
       return viewOf(await this.query(model, owner, owner.userId, params));
     }
     return viewOf(loaded);
@@ -119,12 +119,13 @@ export class ReadModels {
     params: Params,
     valueKey: string,
     generation: string | undefined,
+    atLeast: bigint | undefined,
   ): Promise<Loaded> {
     if (generation === undefined) return this.query(model, owner, owner.userId, params); // no store, no sharing
     const flightKey = `${generation} ${valueKey}`;
     let flight = this.flights.get(flightKey);
     if (!flight) {
-      flight = this.fill(model, owner, params, valueKey, generation).finally(() => this.flights.delete(flightKey));
+      flight = this.fill(model, owner, params, valueKey, generation, atLeast).finally(() => this.flights.delete(flightKey));
       this.flights.set(flightKey, flight);
     }
     return flight;
@@ -137,6 +138,7 @@ export class ReadModels {
     params: Params,
     valueKey: string,
     generation: string,
+    atLeast: bigint | undefined,
   ): Promise<Loaded> {
     const lock = fillKey(valueKey, generation);
     let isMine = false;
@@ -146,7 +148,7 @@ export class ReadModels {
         const taking = this.store.setIfAbsent(lock, '', FILL_SECONDS).catch(() => true);
         const { generation: now, view } = await this.current(model, owner.userId, params, valueKey);
         isMine = await taking;
-        if (view) return { ...view, found: true };
+        if (view && isFresh(view, atLeast)) return { ...view, found: true };
         if (isMine || now !== generation || performance.now() > end) break;
       }
       const loaded = await this.query(model, owner, owner.userId, params);
@@ -259,6 +261,10 @@ function headerOf({ generation, snapshot, etag }: Pick<Envelope, 'generation' | 
 
 function generationKey(ownerId: string, tag: string): string {
   return `cache:{u:${ownerId}}:generation:${tag}`;
+}
+
+function isFresh({ snapshot }: { snapshot: string }, atLeast: bigint | undefined): boolean {
+  return atLeast === undefined || snapshotSees(snapshot, atLeast);
 }
 
 /** Beside the view, in its slot: whoever sets it fills the view under this generation. */
