@@ -49,7 +49,7 @@ export class RunningApi {
       const faults = await faultsOfKeys(this.place?.settings['REDIS_URL']);
       await this.place?.close();
       expect(faults).toEqual([]);
-    });
+    }, 120_000);
   }
 
   get api(): ApiProcess {

@@ -7,6 +7,8 @@ import { dataFolderOf } from './data-folder';
 import { createTestDatabase } from './database';
 import { freePort } from './servers';
 
+const LONGEST_END_MS = 40_000;
+
 /** What each program says when it is ready. */
 const PROGRAMS = { api: 'data platform is ready', worker: 'worker is ready' };
 const mainOf = (program: string) => join(__dirname, `../../dist/apps/${program}/src/main.js`);
@@ -92,10 +94,16 @@ export class ApiProcess {
     return this.child.pid!;
   }
 
-  /** Sends a signal and waits for the end. @returns the exit code */
+  /** Sends a signal and waits for the end; who does not end is killed, and has its last words told. @returns the exit code */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     this.child.kill(signal);
-    return this.exited;
+    const late = setTimeout(() => {
+      process.stdout.write(
+        `The ${this.program} has not ended ${LONGEST_END_MS} ms after ${signal}:\n${this.log.slice(-2000)}\n`,
+      );
+      this.child.kill('SIGKILL');
+    }, LONGEST_END_MS);
+    return this.exited.finally(() => clearTimeout(late));
   }
 
   /** Another process with the same settings, on another port unless this one has ended. */

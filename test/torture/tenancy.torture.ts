@@ -95,7 +95,10 @@ function judge(
 ) {
   const everything = `${told.text}\n${[...told.headers].join('\n')}`;
   const leaked = victim.canaries.find((canary) => everything.includes(canary));
-  const same = told.status === asIfNone.status && (told.status < 400 || comparable(told) === comparable(asIfNone));
+  // Only guesses at a password are limited here: the limit may be reached between the two. `enumeration` tries what it tells.
+  const isLimited = told.status === 429 || asIfNone.status === 429;
+  const same =
+    isLimited || (told.status === asIfNone.status && (told.status < 400 || comparable(told) === comparable(asIfNone)));
   const what = () => `${operation.name} by a ${sender} ${JSON.stringify(request(victim, victim)).slice(0, 600)}`;
   context.attempt(leaked === undefined && same, () =>
     leaked === undefined
