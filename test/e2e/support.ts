@@ -18,9 +18,6 @@ export interface OwnRedis {
 export const startOwnRedis = (way: Pick<WayToRun, 'name'>): Promise<OwnRedis> =>
   way.name === 'cluster' ? RedisCluster.start() : startRedis();
 
-/** TTL's word for a key that has ended since it was found. */
-const GONE = -2;
-
 /**
  * One API for a whole describe block, started before its tests and ended after them; where it is served, with a worker if
  * the tests wait for what is done in the background.
@@ -142,8 +139,7 @@ async function faultsOfKeys(url: string | undefined): Promise<string[]> {
   return onEachRedis(url, async (redis) => {
     const faults: string[] = [];
     for await (const key of redis.scanIterator({ COUNT: 1000 })) {
-      const ttl = await redis.ttl(key);
-      const fault = ttl === GONE ? undefined : faultOfKey(key, ttl);
+      const fault = faultOfKey(key, await redis.ttl(key));
       if (fault) faults.push(fault);
     }
     return faults;

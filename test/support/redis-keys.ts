@@ -10,8 +10,11 @@ const ALLOWED: [shape: RegExp, seconds: number][] = [
   [new RegExp(`^ratelimit:\\{([us]:${UUID}|a:[0-9a-f.:/]+)\\}:(default|auth)$`), 60],
 ];
 
+const GONE = -2;
+
 /** @param ttl in seconds, as Redis says it; @returns what is wrong with the key, or undefined */
 export function faultOfKey(key: string, ttl: number): string | undefined {
+  if (ttl === GONE) return undefined; // it has ended since it was seen
   const [, longest] = ALLOWED.find(([shape]) => shape.test(key)) ?? [];
   if (longest === undefined) return `${key} has a shape that nobody knows`;
   return longest < Infinity && (ttl < 0 || ttl > longest) ? `${key} ends in ${ttl} s` : undefined;

@@ -48,7 +48,7 @@ export class HttpRateLimits {
 
   /** That the caller has been refused in this window, as far as this process knows. Before anything is read of the request. */
   recall(request: ApiRequest): RateVerdict | undefined {
-    const denial = this.denials.get(this.credentialsOf(request)); // which also asks for its address while it is connected
+    const denial = this.denials.get(this.credentialsOf(request));
     if (denial) request.rate = { ...denial.value, secondsLeft: Math.ceil(denial.msLeft / 1000) };
     return denial && (request.rate as RateVerdict);
   }
@@ -87,7 +87,8 @@ export class HttpRateLimits {
   private credentialsOf(request: ApiRequest): string {
     const { name } = this.policyOf(request);
     const token = name === 'auth' ? undefined : request.headers.authorization;
-    return `${name} ${token ?? addressPrincipal(request.ip)}`;
+    const address = addressPrincipal(request.ip); // asked for while it is connected: Node does not know it later
+    return `${name} ${token ?? address}`;
   }
 }
 
