@@ -23,7 +23,7 @@ const OTHER_IDS: Record<string, { type: string; default: string | null }> = {
 };
 
 /** Rows for everybody, of nobody: read by all, written by migrations and operators. */
-const REFERENCE = ['document_types', 'study_item_types'];
+const REFERENCE = ['document_types', 'study_item_types', 'vector_spaces'];
 
 const SELF = "(user_id = (NULLIF(current_setting('app.user_id'::text, true), ''::text))::uuid)";
 const ADMIN = "(current_setting('app.role'::text, true) = 'ADMIN'::text)";
@@ -109,6 +109,7 @@ const POLICIES: Record<string, Policy[]> = {
     self('profiles'),
     ['profiles_teacher', 'SELECT', '{studently_teacher}', granted(''), null],
   ],
+  passage_vectors: [owner('passage_vectors'), self('passage_vectors')],
   progress: [owner('progress'), self('progress'), teacher('progress', 'progress')],
   revoked_sessions: [owner('revoked_sessions'), ['revoked_sessions_worker', 'ALL', worker, 'true', 'false']],
   service_accounts: [admin('service_accounts'), owner('service_accounts')],
@@ -160,6 +161,7 @@ const GRANTS: Record<string, Record<string, string>> = {
     'outbox(id)': 'SELECT',
     'outbox(xid)': 'SELECT',
     'own_events()': 'EXECUTE',
+    passage_vectors: 'DELETE,INSERT,SELECT',
     profiles: CRUD,
     progress: CRUD,
     service_accounts: CRUD,
@@ -173,6 +175,7 @@ const GRANTS: Record<string, Record<string, string>> = {
     subscriptions: CRUD,
     user_emails: CRUD,
     users: CRUD,
+    vector_spaces: 'SELECT',
   },
   studently_readonly: {},
   studently_teacher: {
@@ -209,6 +212,7 @@ const GRANTS: Record<string, Record<string, string>> = {
     'sessions(id)': 'SELECT',
     'sessions(user_id)': 'SELECT',
     studently_migrations: 'SELECT',
+    vector_spaces: 'SELECT',
   },
 };
 
@@ -286,6 +290,7 @@ describe('The catalog', () => {
         'grants',
         'idempotency_keys',
         'import_batches',
+        'passage_vectors',
         'profiles',
         'progress',
         'sessions',

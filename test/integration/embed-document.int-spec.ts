@@ -73,9 +73,10 @@ describe('Embedding in the background', () => {
     const document = await settled(id);
     expect(document.status).toBe('ready');
     const [row] = await rows(
-      `select count(*)::int as passages, min(ordinal)::int as first, max(ordinal)::int as last, count(p.embedding)::int as embedded,
-         max(d.embedding <=> (select avg(embedding) from document_passages where document_id = d.id)) < 1e-6 as "isMean"
-       from document_passages p join documents d on d.id = p.document_id where d.id = $1`,
+      `select count(*)::int as passages, min(ordinal)::int as first, max(ordinal)::int as last, count(v.embedding)::int as embedded,
+         max(d.embedding <=> (select avg(embedding) from passage_vectors where document_id = d.id)) < 1e-6 as "isMean"
+       from document_passages p join documents d on d.id = p.document_id left join passage_vectors v on v.passage_id = p.id
+       where d.id = $1`,
       [id],
     );
     const { passages } = document;

@@ -45,6 +45,8 @@ describe('Relations', () => {
       'grants -> users c',
       'idempotency_keys -> users c',
       'import_batches -> users c',
+      'passage_vectors -> document_passages c',
+      'passage_vectors -> vector_spaces a',
       'profiles -> users c',
       'progress -> users c',
       'service_keys -> service_accounts c',
@@ -190,6 +192,7 @@ describe('Relations', () => {
       import_batches: 1,
       documents: 3,
       document_passages: 3,
+      passage_vectors: 3,
       grants: 1,
     };
     expect(await count(id)).toEqual(full);

@@ -8,6 +8,8 @@ const HASH = `\\x${'ab'.repeat(32)}`;
 const chatOf = (userId: string) => `${userId.slice(0, -4)}c4a7`;
 /** Every passage of a learner is of the same document. */
 const documentOf = (userId: string) => `${userId.slice(0, -4)}d0c5`;
+/** Every vector of a learner is of the same passage. */
+const passageOf = (userId: string) => `${userId.slice(0, -4)}9a55`;
 /** Every key made for a learner is of the same service account. */
 const accountOf = (userId: string) => `${userId.slice(0, -4)}5e1c`;
 /** Every review of a learner is of the same item. */
@@ -74,11 +76,20 @@ const ROWS: Record<string, (userId: string) => Row> = {
   documents: (user_id) => ({ user_id, id: documentOf(user_id), type: 'text', content: 'Grass is green.' }),
   document_passages: (user_id) => ({
     user_id,
-    id: randomUUID(),
+    id: passageOf(user_id),
     document_id: documentOf(user_id),
     ordinal: 1,
     content: 'Grass is green.',
     starts_at: 0,
+  }),
+  vector_spaces: () => ({ id: 2, model: 'another', state: 'filling' }),
+  passage_vectors: (user_id) => ({
+    user_id,
+    id: randomUUID(),
+    passage_id: passageOf(user_id),
+    document_id: documentOf(user_id),
+    space: 0,
+    embedding: `[${Array(1536).fill(1).join(',')}]`,
   }),
   service_accounts: (user_id) => ({ id: accountOf(user_id), name: `for ${user_id}`, scopes: '{study:read}' }),
   service_keys: (user_id) => ({ account_id: accountOf(user_id), id: randomUUID(), secret_hash: HASH }),

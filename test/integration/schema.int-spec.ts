@@ -38,6 +38,8 @@ const WITHOUT_ENTITY = [
   'service_keys',
   'document_types',
   'document_passages',
+  'passage_vectors',
+  'vector_spaces',
   'jobs',
   'master_keys',
   'study_item_types',

@@ -10,6 +10,7 @@ import {
 } from '@studently/ai-interactions';
 import type { Learner } from '@studently/platform';
 import { LocalEmbeddings } from '../../libs/ai-interactions/src/embeddings/local-embeddings';
+import { weightsFor } from '../../libs/ai-interactions/src/queries/search/ranking';
 import { until } from '../e2e/support';
 import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
@@ -104,7 +105,7 @@ describe('Searching documents', () => {
         const { items, meta } = await search({ vector: question, k, filter });
         expect(ids(items)).toEqual(expected.map(({ id }) => id));
         items.forEach(({ score }, nr) => expect(score).toBeCloseTo(expected[nr]!.similarity, 5));
-        expect(meta).toMatchObject({ strategy: 'exact', estimatedMatches: matches.length });
+        expect(meta).toMatchObject({ estimatedMatches: matches.length });
       }
     },
   );
@@ -152,7 +153,7 @@ describe('Searching documents', () => {
       expect(byVector.items[0]).toMatchObject({ document: { id: supplied.id }, score: expect.closeTo(1, 5) });
     });
 
-    it('meaning and words together are their reciprocal ranks, summed, words counting twice', async () => {
+    it('meaning and words together are their reciprocal ranks, summed, each by its weight', async () => {
       const meaning = vector();
       jest.spyOn(contexts.app.get(LocalEmbeddings), 'embedQuestion').mockResolvedValue(meaning);
       const text = 'moon and music';
@@ -160,9 +161,10 @@ describe('Searching documents', () => {
         (['hybrid', 'vector', 'text'] as const).map((mode) => search({ text, mode, k: 100 }, ben)),
       );
       const sums = new Map<string, number>();
+      const weights = weightsFor(2);
       for (const [weight, { items }] of [
-        [1, near!],
-        [2, words!],
+        [weights.byMeaning, near!],
+        [weights.byWords, words!],
       ] as const) {
         for (const { passage, score } of items) {
           const rank = items.filter((item) => item.score > score).length + 1;
@@ -175,7 +177,7 @@ describe('Searching documents', () => {
       const scores = hybrid!.items.map(({ score }) => score);
       expect(scores).toEqual(scores.toSorted((one, other) => other - one));
       expect((await search({ text, k: 9 }, ben)).items).toEqual(hybrid!.items.slice(0, 9));
-      expect(hybrid!.meta.strategy).toBe('exact+text');
+      expect(hybrid!.meta.strategy).toBe('signs+text');
     });
 
     it('what ties comes in the same order every time', async () => {

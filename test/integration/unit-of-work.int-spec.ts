@@ -83,6 +83,7 @@ describe('The unit of work', () => {
       'import_batches',
       'documents',
       'document_passages',
+      'passage_vectors',
       'study_items',
       'study_reviews',
       'progress',

@@ -1,7 +1,7 @@
 import { Module, type OnModuleInit } from '@nestjs/common';
 import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { Jobs, ReadModels } from '@studently/platform';
-import { makeCounterProvider } from '@willsoto/nestjs-prometheus';
+import { makeCounterProvider, makeGaugeProvider } from '@willsoto/nestjs-prometheus';
 import { AddDocumentHandler } from './commands/add-document';
 import { AppendMessageHandler } from './commands/append-message';
 import { ChangeDocumentHandler } from './commands/change-document';
@@ -25,11 +25,19 @@ import { GetChatHandler } from './queries/get-chat';
 import { GetDocumentHandler } from './queries/get-document';
 import { ListChatsHandler } from './queries/list-chats';
 import { ListDocumentsHandler } from './queries/list-documents';
+import { FoundPassages } from './queries/search/found-passages';
+import { Highlights } from './queries/search/highlights';
+import { NearestPassages } from './queries/search/nearest-passages';
+import { RECALL, RECALL_BOUND, RecallMonitor } from './queries/search/recall-monitor';
+import { VectorSpaces } from './queries/search/vector-spaces';
+import { WordedPassages } from './queries/search/worded-passages';
 import { SearchDocumentsHandler } from './queries/search-documents';
 
 const metrics = [
   makeCounterProvider({ name: EMBEDDED_PASSAGES, help: 'Passages that were embedded' }),
   makeCounterProvider({ name: FAILED_DOCUMENTS, help: 'Documents that could not be embedded' }),
+  makeGaugeProvider({ name: RECALL, help: 'Share of the nearest passages that the latest checked searches have found' }),
+  makeGaugeProvider({ name: RECALL_BOUND, help: 'The same, at least, with 95 % confidence' }),
 ];
 
 /** A long one slows the others down, and holds up none. */
@@ -55,6 +63,12 @@ const DOCUMENTS_AT_ONCE = 3;
     ListDocumentsHandler,
     CountDocumentsHandler,
     SearchDocumentsHandler,
+    NearestPassages,
+    WordedPassages,
+    FoundPassages,
+    Highlights,
+    RecallMonitor,
+    VectorSpaces,
     KeepEmbeddingHandler,
     LocalEmbeddings,
     EmbedDocument,

@@ -28,12 +28,12 @@ export { GetChat } from './queries/get-chat';
 export { GetDocument } from './queries/get-document';
 export { ListChats, type ChatSummary } from './queries/list-chats';
 export { ListDocuments, type DocumentSummary } from './queries/list-documents';
+export type { DocumentFilter } from './queries/search/document-filter';
+export type { FoundPassage } from './queries/search/found-passages';
 export {
   SEARCH_MODES,
   SearchDocuments,
-  type DocumentFilter,
   type DocumentSearch,
-  type FoundPassage,
   type SearchMode,
   type SearchResult,
 } from './queries/search-documents';

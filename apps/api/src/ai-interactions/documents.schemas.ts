@@ -14,8 +14,14 @@ export const SearchBody = z
     vector: VectorInput.optional(),
     k: z.int().min(1).max(100).default(10),
     // Other keys are left in: they are refused by name.
-    filter: z.looseObject({ type: text(1, 32).optional(), metadata: JsonObject.optional() }).optional(),
+    filter: z
+      .looseObject({
+        type: z.union([text(1, 32), z.strictObject({ $in: z.array(text(1, 32)).max(100) })]).optional(),
+        metadata: JsonObject.optional(),
+      })
+      .optional(),
     mode: z.enum(SEARCH_MODES).default('hybrid'),
+    cursor: z.string().max(12_000).optional(),
   })
   .refine((search) => search.text !== undefined || (search.vector !== undefined && search.mode !== 'text'), {
     path: ['text'],
@@ -41,9 +47,16 @@ export const SearchAnswer = z.object({
   items: z.array(
     z.object({
       document: z.object({ id: Id, type: z.string(), title: z.string().nullable(), metadata: JsonObject }),
-      passage: z.object({ id: Id, ordinal: z.int(), text: z.string(), startsAt: z.int() }),
+      passage: z.object({
+        id: Id,
+        ordinal: z.int(),
+        text: z.string(),
+        startsAt: z.int(),
+        highlights: z.array(z.object({ startsAt: z.int(), endsAt: z.int() })).optional(),
+      }),
       score: z.number(),
     }),
   ),
-  meta: z.object({ strategy: z.string(), estimatedMatches: z.int(), tookMs: z.number() }),
+  nextCursor: z.string().nullable(),
+  meta: z.object({ strategy: z.string(), why: z.string(), estimatedMatches: z.int(), tookMs: z.number() }),
 });

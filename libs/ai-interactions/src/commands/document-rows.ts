@@ -11,6 +11,17 @@ export type EmbeddedPassage = Passage & { embedding?: readonly number[] };
 /** So many passages are one statement: 8 KB each as text. */
 const CHUNK = 100;
 
+const KEEP = `
+  with given as (
+    select * from unnest($4::uuid[], $5::bytea[], $6::text[], $7::int[], $8::text[])
+      with ordinality given (id, content, lexemes, starts_at, embedding, nr)
+  ), passages as (
+    insert into document_passages (user_id, document_id, id, ordinal, content_sealed, lexemes_sealed, starts_at)
+    select $1, $2, id, $3 + nr, content, lexemes::tsvector, starts_at from given
+  )
+  insert into passage_vectors (user_id, passage_id, document_id, space, embedding)
+  select $1, id, $2, (select id from vector_spaces where model = $9), embedding::vector from given where embedding is not null`;
+
 /** The learner's document, locked until the command has committed, perhaps with its content and embedding. */
 export async function lockDocument(tx: Transaction, actor: Learner, documentId: string, whole: boolean): Promise<Document> {
   const document = await tx.em.findOne(
@@ -36,25 +47,17 @@ export async function addPassages(
       userId,
       chunk.map(({ content }) => content),
     );
-    await tx.query(
-      `insert into document_passages
-         (user_id, document_id, id, ordinal, content_sealed, lexemes_sealed, starts_at, embedding, embedding_model)
-       select $1, $2, id, $3 + nr, content, lexemes::tsvector, starts_at, embedding::vector,
-         case when embedding is not null then $9 end
-       from unnest($4::uuid[], $5::bytea[], $6::text[], $7::int[], $8::text[])
-         with ordinality passage (id, content, lexemes, starts_at, embedding, nr)`,
-      [
-        userId,
-        id,
-        from,
-        sealed.map((passage) => passage.id),
-        sealed.map(({ content }) => content),
-        sealed.map(({ lexemes }) => lexemes),
-        chunk.map(({ startsAt }) => startsAt),
-        chunk.map(({ embedding }) => (embedding ? vectorText(embedding) : null)),
-        model,
-      ],
-    );
+    await tx.query(KEEP, [
+      userId,
+      id,
+      from,
+      sealed.map((passage) => passage.id),
+      sealed.map(({ content }) => content),
+      sealed.map(({ lexemes }) => lexemes),
+      chunk.map(({ startsAt }) => startsAt),
+      chunk.map(({ embedding }) => (embedding ? vectorText(embedding) : null)),
+      model,
+    ]);
   }
 }
 

@@ -48,13 +48,17 @@ const INSERT = `
     from given join document_types using (type)
     order by line
     on conflict (user_id, id) do nothing
-    returning id, content_sealed, embedding, embedding_model
-  ), passages as (
-    insert into document_passages
-      (user_id, document_id, id, ordinal, content_sealed, lexemes_sealed, starts_at, embedding, embedding_model)
-    select $1, d.id, g."passageId", 1, decode(g.passage, 'base64'), g.lexemes::tsvector, 0, d.embedding, d.embedding_model
+    returning id, content_sealed, embedding
+  ), whole as (
+    select d.id as document_id, g."passageId" as id, g.passage, g.lexemes, d.embedding
     from inserted d join given g on g.id = d.id and decode(g.content, 'base64') = d.content_sealed
     where d.embedding is not null
+  ), passages as (
+    insert into document_passages (user_id, document_id, id, ordinal, content_sealed, lexemes_sealed, starts_at)
+    select $1, document_id, id, 1, decode(passage, 'base64'), lexemes::tsvector, 0 from whole
+  ), vectors as (
+    insert into passage_vectors (user_id, passage_id, document_id, space, embedding)
+    select $1, id, document_id, (select id from vector_spaces where model = $3), embedding from whole
   )
   select id, embedding is null as "toBeEmbedded" from inserted`;
 

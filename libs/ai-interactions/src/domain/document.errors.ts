@@ -13,9 +13,11 @@ export class DocumentTypeUnknown extends ValidationFailed {
   }
 }
 
+const USE = 'Use type or metadata, and of operators $eq, $in, $gt, $gte, $lt, $lte, $exists or $contains.';
+
 export class FilterUnknown extends DomainError {
   constructor(keys: readonly string[]) {
-    const faults = keys.map((key) => ({ path: `filter.${key}`, code: 'unknown_filter', message: 'Use type or metadata.' }));
+    const faults = keys.map((key) => ({ path: `filter.${key}`, code: 'unknown_filter', message: USE }));
     super('invalid', 'FILTER_UNKNOWN', 'There is no such filter.', { faults });
   }
 }

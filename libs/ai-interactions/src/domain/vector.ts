@@ -52,3 +52,11 @@ export function normalisedMean(vectors: readonly (readonly number[])[]): number[
 export function padded(vector: readonly number[]): number[] {
   return [...vector, ...Array<number>(EMBEDDING_DIMENSIONS - vector.length).fill(0)];
 }
+
+/** As PostgreSQL takes a vector in binary: its dimensions, nothing, and its elements as big-endian numbers of 32 bits. */
+export function vectorBytes(vector: readonly number[]): Buffer {
+  const bytes = Buffer.from(Float32Array.from(vector).buffer).swap32();
+  const header = Buffer.alloc(4);
+  header.writeUInt16BE(vector.length);
+  return Buffer.concat([header, bytes]);
+}

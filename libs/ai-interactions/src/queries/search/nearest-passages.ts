@@ -1,0 +1,169 @@
+import { Injectable } from '@nestjs/common';
+import { Database, ownerOf, type Learner } from '@studently/platform';
+import { LRUCache } from 'lru-cache';
+import { EMBEDDING_DIMENSIONS, vectorBytes } from '../../domain/vector';
+import { Parameters } from './parameters';
+import { isInScope, type PassageScope } from './passage-scope';
+
+export interface NearestSearch {
+  actor: Learner;
+  vector: readonly number[];
+  /** Which vectors it can be compared with: rows of `vector_spaces`. */
+  spaces: readonly number[];
+  k: number;
+  scope: PassageScope;
+  /** SQL that makes JSON text of `nearest (passage_id, document_id, distance)`. @param userId names the learner's id in it */
+  show: (userId: string) => string;
+}
+
+/** The nearest passages, with what it took to find them. */
+export interface Nearest {
+  /** JSON, as `show` has made it. */
+  found: string;
+  /** How many vectors were compared exactly; against the others their signs alone spoke. */
+  compared: number;
+  /** How many there are to be found. Without a filter it may be a minute old. */
+  matched: number;
+  isExact: boolean;
+}
+
+/** So many are compared exactly at once, or so many for each that is wanted, to learn how near the nearest are. */
+const FIRST = 32;
+const FIRST_FOR_EACH = 3;
+/** So many come into question by their signs at most. */
+const WIDEST = 600;
+/** Where the signs have kept too many in play, they save nothing: for a while it is exact, for this learner. */
+const EXACT_FOR_MS = 10 * 60_000;
+const COUNTED_FOR_MS = 60_000;
+const LEARNERS = 10_000;
+const MOST_DEVIATIONS = 6;
+
+interface Row {
+  found: string | null;
+  compared: number;
+  /** Of the signs: how many came into question, the most that differ among them, and the most that might matter. */
+  candidates: number;
+  furthest: number | null;
+  bound: number | null;
+  matched: number | null;
+}
+
+/**
+ * Of two vectors at an angle θ the differing signs are binomial: θ/π is the chance of each dimension (Charikar, Similarity Estimation
+ * Techniques from Rounding Algorithms, STOC 2002). So next to none of those that are as near as the k-th best known one has more
+ * differing signs than its share, and some standard deviations.
+ */
+const boundOf = (distance: string, dimensions: string, deviations: string) => `(
+  select ${dimensions} * share + ${deviations} * sqrt(${dimensions} * share * (1 - share))
+  from (select acos(greatest(-1, least(1, 1 - ${distance}))) / pi() as share) angle)`;
+
+/** One learner's passages by the likeness of their vectors: by their signs first, or exactly, whichever is cheaper. */
+@Injectable()
+export class NearestPassages {
+  private readonly exactFor = new LRUCache<string, true>({ max: LEARNERS, ttl: EXACT_FOR_MS });
+  private readonly counts = new LRUCache<string, number>({ max: LEARNERS, ttl: COUNTED_FOR_MS });
+  /** Standard deviations that are still believed possible: beyond 2.33 is one in a hundred of the very last that is wanted. */
+  private deviations = 2.33;
+
+  constructor(private readonly database: Database) {}
+
+  /** The k nearest of the scope: exactly min(k, matches) of them, nearly always the same as `findExactly`. @throws DatabaseUnavailable */
+  async find(search: NearestSearch): Promise<Nearest> {
+    const corpus = corpusOf(search);
+    const first = Math.max(FIRST, FIRST_FOR_EACH * search.k);
+    if (!this.exactFor.has(corpus) && (this.counts.get(corpus) ?? Infinity) > first) {
+      const row = await this.ask(search, first);
+      if (isEnough(row)) return this.nearest(search, row, false);
+      this.exactFor.set(corpus, true);
+    }
+    return this.findExactly(search);
+  }
+
+  /** The same by comparing every vector, which is right by definition. @throws DatabaseUnavailable */
+  async findExactly(search: NearestSearch): Promise<Nearest> {
+    return this.nearest(search, await this.ask(search), true);
+  }
+
+  /** From now on more come into question. */
+  widen(): void {
+    this.deviations = Math.min(this.deviations + 1, MOST_DEVIATIONS);
+  }
+
+  /** @param first how many are compared exactly at once; undefined: all */
+  private async ask(search: NearestSearch, first?: number): Promise<Row> {
+    const { actor, vector, spaces, k, scope, show } = search;
+    const parameters = new Parameters();
+    const userId = parameters.add(ownerOf(actor));
+    const question = `${parameters.add(vectorBytes(vector))}::vector`;
+    const space = `v.user_id = ${userId} and v.space = any(${parameters.add(spaces)}::smallint[])`;
+    const vectors = `passage_vectors v where ${space}${isInScope('v', 'passage_id', userId, scope, parameters)}`;
+    const most = `${parameters.add(k)}::int`;
+    const compared =
+      first === undefined
+        ? exactly(vectors, question)
+        : bySigns(vectors, question, most, {
+            first: parameters.add(first),
+            widest: parameters.add(WIDEST),
+            dimensions: `${parameters.add(dimensionsOf(vector))}::float8`,
+            deviations: `${parameters.add(this.deviations)}::float8`,
+          });
+    const isCounted = !isWhole(scope) || !this.counts.has(corpusOf(search));
+    const [row] = await this.database.read<Row & object>(
+      actor,
+      `${compared}, nearest as materialized (
+         select passage_id, document_id, distance from compared order by distance, document_id, passage_id limit ${most}
+       )
+       select (select count(*) from compared)::int as compared, (select count(*) from candidates)::int as candidates,
+         (select max(hamming) from candidates) as furthest, (select hamming from bound) as bound,
+         ${isCounted ? `(select count(*) from ${vectors})::int` : 'null::int'} as matched, (${show(userId)}) as found`,
+      parameters.values,
+    );
+    return row!;
+  }
+
+  private nearest(search: NearestSearch, { found, compared, matched }: Row, isExact: boolean): Nearest {
+    const corpus = corpusOf(search);
+    if (matched !== null && isWhole(search.scope)) this.counts.set(corpus, matched);
+    return { found: found ?? '[]', compared, matched: matched ?? this.counts.get(corpus) ?? compared, isExact };
+  }
+}
+
+/** Those of a vector that are not zero: the others' signs say nothing. */
+export const dimensionsOf = (vector: readonly number[]): number => vector.filter((element) => element !== 0).length;
+
+const corpusOf = ({ actor, spaces }: NearestSearch) => `${ownerOf(actor)} ${spaces.join()}`;
+const isWhole = ({ where, except }: PassageScope) => !where && except.length === 0;
+
+/** Whether what did not come into question differs in more signs than what is near enough. */
+const isEnough = ({ candidates, furthest, bound }: Row) => candidates < WIDEST || bound === null || furthest! > bound;
+
+/** Those whose signs differ least; of them the first are compared exactly, then those that may still be nearer. */
+function bySigns(
+  vectors: string,
+  question: string,
+  most: string,
+  { first, widest, dimensions, deviations }: Record<'first' | 'widest' | 'dimensions' | 'deviations', string>,
+): string {
+  // The sub-select is evaluated once, not for each row.
+  const hamming = `v.signs <~> (select binary_quantize(${question})::bit(${EMBEDDING_DIMENSIONS}))`;
+  return `
+    with candidates as materialized (
+      select *, row_number() over (order by hamming) as place from (
+        select v.passage_id, v.document_id, v.embedding, ${hamming} as hamming from ${vectors} order by hamming limit ${widest}
+      ) candidate
+    ), first as materialized (
+      select passage_id, document_id, embedding <=> ${question} as distance from candidates where place <= ${first}
+    ), bound as materialized (
+      select ${boundOf('distance', dimensions, deviations)} as hamming
+      from (select distance from first order by distance offset ${most} - 1 limit 1) worst
+    ), compared as materialized (
+      select * from first
+      union all
+      select passage_id, document_id, embedding <=> ${question} from candidates
+      where place > ${first} and hamming <= (select hamming from bound)
+    )`;
+}
+
+const exactly = (vectors: string, question: string) => `
+  with candidates as (select null::float8 as hamming where false), bound as (select null::float8 as hamming),
+  compared as materialized (select v.passage_id, v.document_id, v.embedding <=> ${question} as distance from ${vectors})`;

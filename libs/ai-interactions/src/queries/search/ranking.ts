@@ -1,0 +1,57 @@
+/** A passage's place in a ranking. What ties has the same rank. */
+export interface RankedPassage {
+  passageId: string;
+  documentId: string;
+  /** What it is ranked by; higher is better. */
+  score: number;
+  /** From 1 */
+  rank: number;
+}
+
+export interface Rankings {
+  byMeaning: RankedPassage[];
+  byWords: RankedPassage[];
+  byTitle: RankedPassage[];
+}
+
+export type Weights = Record<keyof Rankings, number>;
+
+/** `score` is the sum of reciprocal ranks. */
+export type Fused = Omit<RankedPassage, 'rank'>;
+
+/** As in the paper: a first place is worth little more than a second. */
+const K = 60;
+
+/**
+ * Fuses rankings: the score is the sum of weight / (60 + rank) (Cormack, Clarke and Büttcher, Reciprocal Rank Fusion outperforms
+ * Condorcet and individual Rank Learning Methods, SIGIR 2009). A title speaks for the passage of its document that is best otherwise.
+ * @returns best first; what ties is in the order of ids
+ */
+export function fuse({ byTitle, ...rankings }: Rankings, weights: Weights): Fused[] {
+  const fused = new Map<string, Fused>();
+  const best = new Map<string, Fused>();
+  const add = ({ passageId, documentId, rank }: RankedPassage, weight: number) => {
+    const score = (fused.get(passageId)?.score ?? 0) + weight / (K + rank);
+    fused.set(passageId, { passageId, documentId, score });
+  };
+  for (const passage of rankings.byMeaning) add(passage, weights.byMeaning);
+  for (const passage of rankings.byWords) add(passage, weights.byWords);
+  for (const passage of fused.values()) {
+    if (passage.score > (best.get(passage.documentId)?.score ?? 0)) best.set(passage.documentId, passage);
+  }
+  for (const titled of byTitle) add({ ...titled, ...best.get(titled.documentId), rank: titled.rank }, weights.byTitle);
+  return [...fused.values()].sort((one, other) => other.score - one.score || (idOf(one) < idOf(other) ? -1 : 1));
+}
+
+const idOf = ({ documentId, passageId }: Fused) => `${documentId} ${passageId}`;
+
+/** How much each ranking counts, by how many words the text has: short ones are names, long ones are meant (docs/evaluation). */
+export function weightsFor(words: number): Weights {
+  return { byMeaning: 1, byWords: words <= 2 ? 3 : 2, byTitle: words <= 2 ? 1 : 0.5 };
+}
+
+/** SQL that shows `nearest` as a ranking, JSON. */
+export const rankedNearest = (): string => `
+  select json_agg(json_build_object('passageId', passage_id, 'documentId', document_id, 'score', 1 - distance, 'rank', rank)
+    order by rank, document_id, passage_id)::text
+  from (select *, rank() over (order by distance) as rank from nearest) ranked`;
