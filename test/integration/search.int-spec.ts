@@ -177,7 +177,7 @@ describe('Searching documents', () => {
       const scores = hybrid!.items.map(({ score }) => score);
       expect(scores).toEqual(scores.toSorted((one, other) => other - one));
       expect((await search({ text, k: 9 }, ben)).items).toEqual(hybrid!.items.slice(0, 9));
-      expect(hybrid!.meta.strategy).toBe('signs+text');
+      expect(hybrid!.meta.strategy).toBe('exact+text');
     });
 
     it('what ties comes in the same order every time', async () => {

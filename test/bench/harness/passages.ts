@@ -35,28 +35,35 @@ const DOCUMENTS = `
   insert into documents (user_id, id, type, title, content, embedding, embedding_model, status)
   select user_id, ${DOCUMENT}, 'lecture', 'Lecture ' || nr, '${TEXT}', vector, 'client', 'ready'
   from (${LEARNERS}) learners cross join bench_vectors where nr <= $2 and nr % ${PASSAGES_A_DOCUMENT} = 1`;
+const PASSAGE = `md5(user_id || ' passage ' || nr)::uuid`;
 const PASSAGES = `
-  insert into document_passages (user_id, document_id, ordinal, content, starts_at, embedding, embedding_model)
-  select user_id, ${DOCUMENT}, 1 + (nr - 1) % ${PASSAGES_A_DOCUMENT}, '${TEXT}', 0, vector, 'client'
+  insert into document_passages (user_id, id, document_id, ordinal, content, starts_at)
+  select user_id, ${PASSAGE}, ${DOCUMENT}, 1 + (nr - 1) % ${PASSAGES_A_DOCUMENT}, '${TEXT}', 0
   from (${LEARNERS}) learners cross join bench_vectors where nr <= $2`;
+const PASSAGE_VECTORS = `
+  insert into passage_vectors (user_id, passage_id, document_id, space, embedding)
+  select user_id, ${PASSAGE}, ${DOCUMENT}, 0, vector from (${LEARNERS}) learners cross join bench_vectors where nr <= $2`;
 
 export interface PassageOwner {
   userId: string;
   passages: number;
 }
 
-/** Writes the passages of the given learners, and a thousand of each of `others`. */
-export async function writePassages(client: Client, owners: readonly PassageOwner[], others: number): Promise<void> {
+/** Writes the passages of the given learners, and so many as each of so many others has. */
+export async function writePassages(
+  client: Client,
+  owners: readonly PassageOwner[],
+  others: { learners: number; passages: number },
+): Promise<void> {
   await client.query(WITHOUT_FOREIGN_KEYS);
   await client.query(VECTORS);
-  await client.query(OTHER_LEARNERS, [others]);
+  await client.query(OTHER_LEARNERS, [others.learners]);
   const write = async (...values: [userId: string | null, passages: number, learners: number]) => {
-    await client.query(DOCUMENTS, values);
-    await client.query(PASSAGES, values);
+    for (const statement of [DOCUMENTS, PASSAGES, PASSAGE_VECTORS]) await client.query(statement, values);
   };
   for (const { userId, passages } of owners) await write(userId, passages, 1);
-  await write(null, 1000, others);
-  for (const table of ['documents', 'document_passages']) await client.query(`vacuum analyze ${table}`);
+  await write(null, others.passages, others.learners);
+  for (const table of ['documents', 'document_passages', 'passage_vectors']) await client.query(`vacuum analyze ${table}`);
 }
 
 /** Vectors near some of a learner's first `passages`, as text. */
@@ -74,8 +81,8 @@ const QUANTIZED = `
   create table bench_quantized (user_id uuid not null, id uuid not null, bits bit(${DIMENSIONS}) not null, embedding halfvec(${DIMENSIONS}) not null);
   alter table bench_quantized alter column embedding set storage external;
   insert into bench_quantized
-  select user_id, id, binary_quantize(embedding)::bit(${DIMENSIONS}), embedding::halfvec(${DIMENSIONS})
-  from document_passages order by user_id;
+  select user_id, passage_id, binary_quantize(embedding)::bit(${DIMENSIONS}), embedding::halfvec(${DIMENSIONS})
+  from passage_vectors order by user_id;
   create index on bench_quantized (user_id);`;
 
 export async function quantizePassages(client: Client): Promise<void> {
@@ -92,4 +99,4 @@ export const quantizedSearch = (userId: string, question: string, candidates: nu
 
 /** The same by comparing every passage, which is right by definition. */
 export const exactSearch = (userId: string, question: string) => `
-  select id from document_passages where user_id = '${userId}' order by embedding <=> '${question}'::vector limit 10`;
+  select passage_id as id from passage_vectors where user_id = '${userId}' order by embedding <=> '${question}'::vector limit 10`;
