@@ -63,7 +63,7 @@ export class NearestPassages {
   private readonly exactFor = new LRUCache<string, true>({ max: LEARNERS, ttl: EXACT_FOR_MS });
   private readonly counts = new LRUCache<string, number>({ max: LEARNERS, ttl: COUNTED_FOR_MS });
   /** Standard deviations that are still believed possible: beyond 2.33 is one in a hundred of the very last that is wanted. */
-  private deviations = 2.33;
+  deviations = 2.33;
 
   constructor(private readonly database: Database) {}
 
