@@ -1,13 +1,12 @@
 -- The vectors of passages, beside them and small where they are compared first (docs/adr/0029).
 
 create table vector_spaces (
-  id smallint primary key check (id >= 0),
-  model text not null unique check (length(model) between 1 and 200),
-  state text not null check (state in ('supplied', 'filling', 'serving', 'retired'))
+  space smallint primary key check (space >= 0),
+  model text not null constraint vector_spaces_model unique check (length(model) between 1 and 200),
+  state text not null check (state in ('supplied', 'filling', 'serving', 'retired')),
+  constraint vector_spaces_one_serves exclude using btree (state with =) where (state = 'serving')
 );
 comment on table vector_spaces is 'Only vectors of one space can be compared: those that one model has made. Space 0 is of those that clients bring.';
--- serves: which model answers; there is one
-create unique index vector_spaces_serving on vector_spaces (state) where state = 'serving';
 insert into vector_spaces values (0, 'client', 'supplied'), (1, 'universal-sentence-encoder-lite', 'serving');
 grant select on vector_spaces to studently_app, studently_worker;
 
@@ -16,7 +15,7 @@ create table passage_vectors (
   id uuid not null default uuid_generate_v4(),
   passage_id uuid not null,
   document_id uuid not null,
-  space smallint not null constraint passage_vectors_space references vector_spaces (id),
+  space smallint not null constraint passage_vectors_space references vector_spaces (space),
   signs bit(1536) not null generated always as (binary_quantize(embedding)::bit(1536)) stored,
   embedding vector(1536) not null,
   primary key (user_id, id),
@@ -32,7 +31,7 @@ create index passage_vectors_learner on passage_vectors (user_id, space);
 alter table passage_vectors alter column embedding set storage external;
 
 insert into passage_vectors (user_id, passage_id, document_id, space, embedding)
-  select p.user_id, p.id, p.document_id, s.id, p.embedding
+  select p.user_id, p.id, p.document_id, s.space, p.embedding
   from document_passages p join vector_spaces s on s.model = p.embedding_model
   order by p.user_id;
 alter table document_passages drop column embedding, drop column embedding_model;

@@ -334,7 +334,13 @@ describe('The catalog', () => {
         [personal],
       );
       // References to what is nobody's, the user's own id, and the one thing that is unique over all users.
-      expect(without.map((row) => row.name)).toEqual(['documents_type', 'study_items_type', 'user_emails_pkey', 'users_pkey']);
+      expect(without.map((row) => row.name)).toEqual([
+        'documents_type',
+        'passage_vectors_space',
+        'study_items_type',
+        'user_emails_pkey',
+        'users_pkey',
+      ]);
     });
   });
 

@@ -116,8 +116,8 @@ const CHECKS: Record<string, Row[]> = {
   users_password_hash_check: [{ password_hash: 'a password in clear' }, { password_hash: '$2b$10$bcrypt' }],
   users_role_check: [{ role: 'ROOT' }, { role: 'admin' }],
   users_session_epoch_check: [{ session_epoch: 0 }],
-  vector_spaces_id_check: [{ id: -1 }],
   vector_spaces_model_check: [{ model: '' }, { model: long(201) }],
+  vector_spaces_space_check: [{ space: -1 }],
   vector_spaces_state_check: [{ state: 'new' }],
 };
 
@@ -159,8 +159,8 @@ const UNIQUES: Record<string, string[]> = {
   user_emails_one_per_user: ['user_id'],
   user_emails_pkey: ['email'],
   users_pkey: ['id'],
-  vector_spaces_model_key: ['model'],
-  vector_spaces_pkey: ['id'],
+  vector_spaces_model: ['model'],
+  vector_spaces_pkey: ['space'],
 };
 
 /** In a partitioned table it is the partition's own constraint that refuses. */
@@ -275,6 +275,7 @@ describe('Constraints', () => {
       ...first,
       ...('seq' in first && { seq: 2 }),
       ...('ordinal' in first && { ordinal: 2 }),
+      ...('model' in first && { space: 3, model: 'a third' }),
       ...('email' in first && { email: 'other@example.org' }),
     };
     if (!shared.includes('id') && 'id' in second) second['id'] = randomUUID();
@@ -289,7 +290,10 @@ describe('Constraints', () => {
 
   it.each(Object.entries(FOREIGN_KEYS))('TU-3 TI-1 %s refuses a reference to nothing', async (constraint, column) => {
     const table = tableOf(constraint);
-    expect(await refusal(table, { ...learnersRow(table), [column]: randomUUID() })).toEqual(['23503', constraint]);
+    expect(await refusal(table, { ...learnersRow(table), [column]: column === 'space' ? 99 : randomUUID() })).toEqual([
+      '23503',
+      constraint,
+    ]);
   });
 
   it('TU-3 every NOT NULL column refuses NULL', async () => {

@@ -82,7 +82,7 @@ const ROWS: Record<string, (userId: string) => Row> = {
     content: 'Grass is green.',
     starts_at: 0,
   }),
-  vector_spaces: () => ({ id: 2, model: 'another', state: 'filling' }),
+  vector_spaces: () => ({ space: 2, model: 'another', state: 'filling' }),
   passage_vectors: (user_id) => ({
     user_id,
     id: randomUUID(),

@@ -20,7 +20,7 @@ const KEEP = `
     select $1, $2, id, $3 + nr, content, lexemes::tsvector, starts_at from given
   )
   insert into passage_vectors (user_id, passage_id, document_id, space, embedding)
-  select $1, id, $2, (select id from vector_spaces where model = $9), embedding::vector from given where embedding is not null`;
+  select $1, id, $2, (select space from vector_spaces where model = $9), embedding::vector from given where embedding is not null`;
 
 /** The learner's document, locked until the command has committed, perhaps with its content and embedding. */
 export async function lockDocument(tx: Transaction, actor: Learner, documentId: string, whole: boolean): Promise<Document> {

@@ -58,7 +58,7 @@ const INSERT = `
     select $1, document_id, id, 1, decode(passage, 'base64'), lexemes::tsvector, 0 from whole
   ), vectors as (
     insert into passage_vectors (user_id, passage_id, document_id, space, embedding)
-    select $1, id, document_id, (select id from vector_spaces where model = $3), embedding from whole
+    select $1, id, document_id, (select space from vector_spaces where model = $3), embedding from whole
   )
   select id, embedding is null as "toBeEmbedded" from inserted`;
 

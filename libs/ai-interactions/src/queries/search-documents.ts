@@ -100,10 +100,10 @@ export class SearchDocumentsHandler implements IQueryHandler<SearchDocuments> {
 
   /** What is meant; undefined where the text has nothing that the model knows. @throws EmbeddingsUnavailable */
   private async meaningOf({ text, vector }: DocumentSearch): Promise<Meaning | undefined> {
-    const { id } = await this.spaces.serving();
-    if (vector) return { vector, spaces: [SUPPLIED_SPACE, id] };
+    const { space } = await this.spaces.serving();
+    if (vector) return { vector, spaces: [SUPPLIED_SPACE, space] };
     const embedded = await this.embeddings.embedQuestion(text!);
-    return embedded && { vector: embedded, spaces: [id] };
+    return embedded && { vector: embedded, spaces: [space] };
   }
 
   private async byMeaning(actor: Learner, meaning: Meaning | undefined, k: number, scope: PassageScope): Promise<Found> {

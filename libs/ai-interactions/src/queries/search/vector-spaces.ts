@@ -3,7 +3,7 @@ import { Database, SYSTEM } from '@studently/platform';
 
 /** Vectors that can be compared with one another: those that one model has made. A row of `vector_spaces`. */
 export interface VectorSpace {
-  id: number;
+  space: number;
   model: string;
 }
 
@@ -33,7 +33,7 @@ export class VectorSpaces {
   private async read(): Promise<VectorSpace> {
     const [space] = await this.database.read<VectorSpace & object>(
       SYSTEM,
-      `select id, model from vector_spaces where state = 'serving'`,
+      `select space, model from vector_spaces where state = 'serving'`,
     );
     if (!space) throw new Error('No vector space serves: one row of vector_spaces has to.');
     return space;
