@@ -244,7 +244,8 @@ describe('Constraints', () => {
     expect(named('c')).toEqual(Object.keys(CHECKS));
     expect(named('p', 'u')).toEqual(Object.keys(UNIQUES));
     expect(named('f')).toEqual(Object.keys(FOREIGN_KEYS));
-    expect(found.filter((row) => !'cpuf'.includes(row.contype))).toEqual([]); // no other kind
+    expect(named('x')).toEqual(['vector_spaces_one_serves']);
+    expect(found.filter((row) => !'cpufx'.includes(row.contype))).toEqual([]); // no other kind
     const uniqueIndexes = await rows(
       `select indexrelid::regclass::text from pg_index where indisunique and indrelid::regclass::text = any($1)
          and not exists (select from pg_constraint where conindid = indexrelid)`,
@@ -293,6 +294,13 @@ describe('Constraints', () => {
     expect(await refusal(table, { ...learnersRow(table), [column]: column === 'space' ? 99 : randomUUID() })).toEqual([
       '23503',
       constraint,
+    ]);
+  });
+
+  it('TU-3 vector_spaces_one_serves refuses a second that serves', async () => {
+    expect(await refusal('vector_spaces', { ...validRow('vector_spaces', userId), state: 'serving' })).toEqual([
+      '23P01',
+      'vector_spaces_one_serves',
     ]);
   });
 

@@ -203,6 +203,78 @@ describe('Searching documents', () => {
     });
   });
 
+  describe('for people', () => {
+    let dora: Learner;
+    const document = (fields: Partial<Known> & { title?: string; metadata?: object }) =>
+      ({ ...newKnown(), ...fields }) as Known;
+    beforeAll(async () => {
+      dora = await contexts.newLearner();
+    });
+
+    it.each<[string, DocumentSearch['filter'], (document: Known) => boolean]>([
+      ['one of some types', { type: { $in: ['note', 'text'] } }, ({ type }) => type !== 'article'],
+      ['a range', { metadata: { year: { $gt: 2024, $lte: 2025 } } }, ({ metadata }) => metadata.year === 2025],
+      ['one of some values', { metadata: { year: { $in: [2024, 2026] } } }, ({ metadata }) => metadata.year !== 2025],
+      ['not being there', { metadata: { year: { $exists: false } } }, () => false],
+      [
+        'all of them',
+        { type: 'note', metadata: { course: 'physics', year: { $gte: 2025 } } },
+        ({ type, metadata }) => type === 'note' && metadata.course === 'physics' && metadata.year >= 2025,
+      ],
+    ])('AI-10 a filter is %s', async (_, filter, holds) => {
+      const matches = known.filter(holds);
+      const { items, meta } = await search({ vector: vector(), k: 100, filter });
+      expect(meta.estimatedMatches).toBe(matches.length);
+      expect(items).toHaveLength(Math.min(100, matches.length));
+      const right = new Set(matches.map(({ id }) => id));
+      for (const id of ids(items)) expect(right.has(id)).toBe(true);
+    });
+
+    it.each(['vector', 'text', 'hybrid'] as const)(
+      'a cursor goes on without a repetition, whatever is added meanwhile: %s',
+      async (mode) => {
+        jest.spyOn(contexts.app.get(LocalEmbeddings), 'embedQuestion').mockResolvedValue(known[0]!.embedding);
+        const wanted = { text: 'moon river', vector: known[0]!.embedding, mode, k: 20 };
+        const seen: string[] = [];
+        for (let page = await search(wanted); ; page = await search({ ...wanted, cursor: page.nextCursor! })) {
+          seen.push(...page.items.map(({ passage }) => passage.id));
+          await keep(ada, [document({ content: 'moon river', embedding: known[0]!.embedding })]);
+          if (page.nextCursor === null || seen.length >= 100) break;
+        }
+        expect(seen.length).toBeGreaterThan(80);
+        expect(new Set(seen).size).toBe(seen.length);
+      },
+    );
+
+    it('words are highlighted, in any of their forms', async () => {
+      const content = 'Planets 🌙 move; a planet’s moons move, too.';
+      await keep(dora, [document({ content })]);
+      const { items } = await search({ text: 'planet moon', mode: 'text', k: 1 }, dora);
+      const { text, highlights } = items[0]!.passage;
+      expect(highlights!.map(({ startsAt, endsAt }) => text.slice(startsAt, endsAt))).toEqual(['Planets', 'planet', 'moons']);
+    });
+
+    it('a title is found, misspelt as well', async () => {
+      const titled = { ...document({ content: 'Of something else.' }), title: 'Photosynthesis' };
+      await keep(dora, [titled]);
+      for (const text of ['photosynthesis', 'fotosynthesis', 'what is photosynthesis']) {
+        expect(ids((await search({ text, mode: 'text', k: 5 }, dora)).items)).toContain(titled.id);
+      }
+    });
+
+    it('what is nearly the same as a better one comes after all others, and is not lost', async () => {
+      const eve = await contexts.newLearner();
+      const [first, other] = [vector(), vector()];
+      const nearly = first.map((element) => Math.fround(element * 1.0001));
+      const copies = [first, nearly, nearly].map((embedding) => document({ content: 'tide tables', embedding }));
+      const different = document({ content: 'a tide', embedding: other });
+      await keep(eve, [...copies, different]);
+      const { items } = await search({ text: 'tide tables', vector: first, k: 4 }, eve);
+      expect(ids(items)).toHaveLength(4);
+      expect(ids(items)[1]).toBe(different.id);
+    });
+  });
+
   it("SEC-2 nobody's passages but one's own are searched, whatever is asked", async () => {
     const nobody = await contexts.newLearner();
     for (const wanted of [

@@ -18,13 +18,16 @@ export class MalformedJson extends DomainError {
 export function parseJson(text: string): unknown {
   let body: unknown;
   try {
-    body = text.includes('-0') ? JSON.parse(text, withoutNegativeZero) : JSON.parse(text);
+    body = MAYBE_NEGATIVE_ZERO.test(text) ? JSON.parse(text, withoutNegativeZero) : JSON.parse(text);
   } catch {
     throw new MalformedJson();
   }
   refuseUnkeepable(body);
   return body;
 }
+
+/** Not -0.12, of which a vector has hundreds. */
+const MAYBE_NEGATIVE_ZERO = /-0(?!\.\d*[1-9])/;
 
 /** PostgreSQL keeps -0 as 0: what is sent twice has to be the same both times. */
 function withoutNegativeZero(_key: string, value: unknown): unknown {
@@ -53,6 +56,7 @@ function inspect(value: unknown, path: string, depth: number, faults: FieldFault
 }
 
 function inspectMembers(value: object, path: string, depth: number, faults: FieldFault[]): void {
+  if (Array.isArray(value)) return inspectElements(value, path, depth, faults);
   for (const [key, member] of Object.entries(value)) {
     const at = path === '' ? key : `${path}.${key}`;
     if (FORBIDDEN_KEYS.has(key)) faults.push({ path: at, code: 'forbidden_key', message: 'This key is not allowed.' });
@@ -60,4 +64,11 @@ function inspectMembers(value: object, path: string, depth: number, faults: Fiel
       faults.push({ path, code: 'invalid_key', message: 'A key is not valid Unicode text.' });
     else inspect(member, at, depth + 1, faults);
   }
+}
+
+/** Vectors have 1,536 numbers: a path is made only for what may be at fault. */
+function inspectElements(elements: readonly unknown[], path: string, depth: number, faults: FieldFault[]): void {
+  elements.forEach((element, nr) => {
+    if (!Number.isFinite(element)) inspect(element, path === '' ? String(nr) : `${path}.${nr}`, depth + 1, faults);
+  });
 }

@@ -55,8 +55,9 @@ export function padded(vector: readonly number[]): number[] {
 
 /** As PostgreSQL takes a vector in binary: its dimensions, nothing, and its elements as big-endian numbers of 32 bits. */
 export function vectorBytes(vector: readonly number[]): Buffer {
-  const bytes = Buffer.from(Float32Array.from(vector).buffer).swap32();
-  const header = Buffer.alloc(4);
-  header.writeUInt16BE(vector.length);
-  return Buffer.concat([header, bytes]);
+  const numbers = new Float32Array(vector.length + 1);
+  numbers.set(vector, 1);
+  const bytes = Buffer.from(numbers.buffer).swap32();
+  bytes.writeUInt16BE(vector.length);
+  return bytes;
 }

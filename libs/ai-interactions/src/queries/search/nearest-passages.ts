@@ -129,7 +129,11 @@ export class NearestPassages {
 }
 
 /** Those of a vector that are not zero: the others' signs say nothing. */
-export const dimensionsOf = (vector: readonly number[]): number => vector.filter((element) => element !== 0).length;
+export function dimensionsOf(vector: readonly number[]): number {
+  let count = 0;
+  for (const element of vector) if (element !== 0) count++;
+  return count;
+}
 
 const corpusOf = ({ actor, spaces }: NearestSearch) => `${ownerOf(actor)} ${spaces.join()}`;
 const isWhole = ({ where, except }: PassageScope) => !where && except.length === 0;
