@@ -30,10 +30,10 @@ export interface Nearest {
 /** So many are compared exactly at once, or so many for each that is wanted, to learn how near the nearest are. */
 const FIRST = 32;
 const FIRST_FOR_EACH = 3;
-/** So many come into question by their signs at most. */
-const WIDEST = 600;
-/** Where the signs have kept too many in play, they save nothing: for a while it is exact, for this learner. */
-const EXACT_FOR_MS = 10 * 60_000;
+/** So many times as many come into question by their signs; where that is not enough, more; and then all. */
+const WIDTHS = [6, 60];
+/** Where some learner's vectors need more, they need it again. */
+const WIDE_FOR_MS = 10 * 60_000;
 const COUNTED_FOR_MS = 60_000;
 const LEARNERS = 10_000;
 const MOST_DEVIATIONS = 6;
@@ -60,7 +60,8 @@ const boundOf = (distance: string, dimensions: string, deviations: string) => `(
 /** One learner's passages by the likeness of their vectors: by their signs first, or exactly, whichever is cheaper. */
 @Injectable()
 export class NearestPassages {
-  private readonly exactFor = new LRUCache<string, true>({ max: LEARNERS, ttl: EXACT_FOR_MS });
+  /** Which of the widths was enough the last time; the one after the last: none. */
+  private readonly widths = new LRUCache<string, number>({ max: LEARNERS, ttl: WIDE_FOR_MS });
   private readonly counts = new LRUCache<string, number>({ max: LEARNERS, ttl: COUNTED_FOR_MS });
   /** Standard deviations that are still believed possible: beyond 2.33 is one in a hundred of the very last that is wanted. */
   deviations = 2.33;
@@ -71,10 +72,12 @@ export class NearestPassages {
   async find(search: NearestSearch): Promise<Nearest> {
     const corpus = corpusOf(search);
     const first = Math.max(FIRST, FIRST_FOR_EACH * search.k);
-    if (!this.exactFor.has(corpus) && (this.counts.get(corpus) ?? Infinity) > first) {
-      const row = await this.ask(search, first);
-      if (isEnough(row)) return this.nearest(search, row, false);
-      this.exactFor.set(corpus, true);
+    for (let at = this.widths.get(corpus) ?? 0; at < WIDTHS.length; at++) {
+      const width = first * WIDTHS[at]!;
+      if ((this.counts.get(corpus) ?? Infinity) <= Math.max(first, width / 4)) break; // to compare them all costs no more
+      const row = await this.ask(search, { first, width });
+      if (isEnough(row, width)) return this.nearest(search, row, false);
+      this.widths.set(corpus, at + 1);
     }
     return this.findExactly(search);
   }
@@ -89,8 +92,8 @@ export class NearestPassages {
     this.deviations = Math.min(this.deviations + 1, MOST_DEVIATIONS);
   }
 
-  /** @param first how many are compared exactly at once; undefined: all */
-  private async ask(search: NearestSearch, first?: number): Promise<Row> {
+  /** @param signs how many come into question by their signs, and how many of these are compared exactly at once; undefined: all */
+  private async ask(search: NearestSearch, signs?: { first: number; width: number }): Promise<Row> {
     const { actor, vector, spaces, k, scope, show } = search;
     const parameters = new Parameters();
     const userId = parameters.add(ownerOf(actor));
@@ -99,11 +102,11 @@ export class NearestPassages {
     const vectors = `passage_vectors v where ${space}${isInScope('v', 'passage_id', userId, scope, parameters)}`;
     const most = `${parameters.add(k)}::int`;
     const compared =
-      first === undefined
+      signs === undefined
         ? exactly(vectors, question)
         : bySigns(vectors, question, most, {
-            first: parameters.add(first),
-            widest: parameters.add(WIDEST),
+            first: parameters.add(signs.first),
+            width: parameters.add(signs.width),
             dimensions: `${parameters.add(dimensionsOf(vector))}::float8`,
             deviations: `${parameters.add(this.deviations)}::float8`,
           });
@@ -139,21 +142,22 @@ const corpusOf = ({ actor, spaces }: NearestSearch) => `${ownerOf(actor)} ${spac
 const isWhole = ({ where, except }: PassageScope) => !where && except.length === 0;
 
 /** Whether what did not come into question differs in more signs than what is near enough. */
-const isEnough = ({ candidates, furthest, bound }: Row) => candidates < WIDEST || bound === null || furthest! > bound;
+const isEnough = ({ candidates, furthest, bound }: Row, width: number) =>
+  candidates < width || bound === null || furthest! > bound;
 
 /** Those whose signs differ least; of them the first are compared exactly, then those that may still be nearer. */
 function bySigns(
   vectors: string,
   question: string,
   most: string,
-  { first, widest, dimensions, deviations }: Record<'first' | 'widest' | 'dimensions' | 'deviations', string>,
+  { first, width, dimensions, deviations }: Record<'first' | 'width' | 'dimensions' | 'deviations', string>,
 ): string {
   // The sub-select is evaluated once, not for each row.
   const hamming = `v.signs <~> (select binary_quantize(${question})::bit(${EMBEDDING_DIMENSIONS}))`;
   return `
     with candidates as materialized (
       select *, row_number() over (order by hamming) as place from (
-        select v.passage_id, v.document_id, v.embedding, ${hamming} as hamming from ${vectors} order by hamming limit ${widest}
+        select v.passage_id, v.document_id, v.embedding, ${hamming} as hamming from ${vectors} order by hamming limit ${width}
       ) candidate
     ), first as materialized (
       select passage_id, document_id, embedding <=> ${question} as distance from candidates where place <= ${first}
