@@ -207,6 +207,7 @@ const GRANTS: Record<string, Record<string, string>> = {
     outbox: CRUD,
     'prepare_audit_months()': 'EXECUTE',
     revoked_sessions: 'DELETE,SELECT',
+    'serve_model()': 'EXECUTE',
     sessions: 'DELETE',
     'sessions(expires_at)': 'SELECT',
     'sessions(id)': 'SELECT',
@@ -225,7 +226,11 @@ const SECURITY_DEFINER = [
   'own_events',
   'prepare_audit_months',
   'remember_revocation',
+  'serve_model',
 ];
+
+/** Those that the worker calls. */
+const WORKERS = ['prepare_audit_months', 'serve_model'];
 
 const NOT_OF_AN_EXTENSION = (oid: string) => `not exists (select from pg_depend d where d.objid = ${oid} and d.deptype = 'e')`;
 
@@ -516,7 +521,7 @@ describe('The catalog', () => {
       SECURITY_DEFINER.map((proname) => ({
         proname,
         proconfig: ['search_path=pg_catalog, public, pg_temp'],
-        open: proname === 'prepare_audit_months', // the worker's
+        open: WORKERS.includes(proname),
       })),
     );
   });

@@ -11,7 +11,9 @@ import {
 } from '@studently/ai-interactions';
 import { LearnerKeys, type Learner } from '@studently/platform';
 import { EmbeddingsUnavailable } from '../../libs/ai-interactions/src/domain/document.errors';
-import { LocalEmbeddings } from '../../libs/ai-interactions/src/embeddings/local-embeddings';
+import { EmbeddingModels } from '../../libs/ai-interactions/src/embeddings/embedding-models';
+import type { Embeddings } from '../../libs/ai-interactions/src/embeddings/embeddings';
+import { LOCAL_MODEL } from '../../libs/ai-interactions/src/embeddings/local-embeddings';
 import { until } from '../e2e/support';
 import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
@@ -23,11 +25,11 @@ const LONG = Array.from({ length: 200 }, (_, nr) => `Sentence ${nr} says somethi
 
 describe('Embedding in the background', () => {
   let contexts: TestContexts;
-  let embeddings: LocalEmbeddings;
+  let embeddings: Embeddings;
   let ada: Learner;
   beforeAll(async () => {
     contexts = await TestContexts.start();
-    embeddings = contexts.app.get(LocalEmbeddings);
+    embeddings = contexts.app.get(EmbeddingModels).of({ model: LOCAL_MODEL, url: null });
   });
   afterAll(() => contexts?.stop());
   beforeEach(async () => {
@@ -144,7 +146,8 @@ describe('Embedding in the background', () => {
 
   it('goes on when the thread is killed in the middle of a document', async () => {
     const { id } = await add(LONG);
-    const thread = await until(async () => (embeddings as unknown as { thread?: Worker }).thread);
+    const { threads } = embeddings as unknown as { threads: { thread?: Worker }[] };
+    const thread = await until(async () => threads[0]?.thread);
     await until(async () => (await jobOf(id))?.attempts === 1);
     await thread.terminate();
     expect(await settled(id)).toMatchObject({ status: 'ready' });

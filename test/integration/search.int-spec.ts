@@ -9,7 +9,8 @@ import {
   type SearchResult,
 } from '@studently/ai-interactions';
 import type { Learner } from '@studently/platform';
-import { LocalEmbeddings } from '../../libs/ai-interactions/src/embeddings/local-embeddings';
+import { EmbeddingModels } from '../../libs/ai-interactions/src/embeddings/embedding-models';
+import { LOCAL_MODEL } from '../../libs/ai-interactions/src/embeddings/local-embeddings';
 import { weightsFor } from '../../libs/ai-interactions/src/queries/search/ranking';
 import { until } from '../e2e/support';
 import { TestContexts } from '../support/contexts';
@@ -76,6 +77,7 @@ describe('Searching documents', () => {
     const taken = await contexts.commands.execute(new ImportDocuments(owner, lines));
     expect(taken.value).toEqual({ accepted: documents.length, rejected: [] });
   }
+  const localModel = () => contexts.app.get(EmbeddingModels).of({ model: LOCAL_MODEL, url: null });
   const search = async (wanted: DocumentSearch, actor = ada): Promise<SearchResult> =>
     (await contexts.queries.execute(new SearchDocuments(actor, wanted))).value;
   const ids = (items: FoundPassage[]) => items.map(({ document }) => document.id);
@@ -130,7 +132,7 @@ describe('Searching documents', () => {
       ben = await contexts.newLearner();
       embedded = Array.from({ length: 60 }, newKnown);
       const byContent = new Map(embedded.map(({ content, embedding }) => [content, embedding]));
-      const local = contexts.app.get(LocalEmbeddings);
+      const local = localModel();
       const pretended = jest
         .spyOn(local, 'embedPassages')
         .mockImplementation(async (texts) => texts.map((text) => byContent.get(text)));
@@ -144,7 +146,7 @@ describe('Searching documents', () => {
     });
 
     it('a text is compared with what the same model has made, a vector with everything', async () => {
-      jest.spyOn(contexts.app.get(LocalEmbeddings), 'embedQuestion').mockResolvedValue(supplied.embedding);
+      jest.spyOn(localModel(), 'embedQuestion').mockResolvedValue(supplied.embedding);
       const byText = await search({ text: 'x', mode: 'vector', k: 100 }, ben);
       expect(byText.meta.estimatedMatches).toBe(60);
       expect(ids(byText.items)).not.toContain(supplied.id);
@@ -155,7 +157,7 @@ describe('Searching documents', () => {
 
     it('meaning and words together are their reciprocal ranks, summed, each by its weight', async () => {
       const meaning = vector();
-      jest.spyOn(contexts.app.get(LocalEmbeddings), 'embedQuestion').mockResolvedValue(meaning);
+      jest.spyOn(localModel(), 'embedQuestion').mockResolvedValue(meaning);
       const text = 'moon and music';
       const [hybrid, near, words] = await Promise.all(
         (['hybrid', 'vector', 'text'] as const).map((mode) => search({ text, mode, k: 100 }, ben)),
@@ -197,7 +199,7 @@ describe('Searching documents', () => {
     });
 
     it('by words a search needs no model', async () => {
-      const embed = jest.spyOn(contexts.app.get(LocalEmbeddings), 'embedQuestion');
+      const embed = jest.spyOn(localModel(), 'embedQuestion');
       await search({ text: 'moon', mode: 'text', k: 5 }, ben);
       expect(embed).not.toHaveBeenCalled();
     });

@@ -1,7 +1,7 @@
 import { Module, type OnModuleInit } from '@nestjs/common';
 import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { Jobs, ReadModels } from '@studently/platform';
-import { makeCounterProvider, makeGaugeProvider } from '@willsoto/nestjs-prometheus';
+import { makeCounterProvider, makeGaugeProvider, makeHistogramProvider } from '@willsoto/nestjs-prometheus';
 import { AddDocumentHandler } from './commands/add-document';
 import { AppendMessageHandler } from './commands/append-message';
 import { ChangeDocumentHandler } from './commands/change-document';
@@ -16,7 +16,9 @@ import { Chat, ChatMessage } from './domain/chat.entity';
 import { Document } from './domain/document.entity';
 import { DocumentAdded, DocumentChanged, DocumentsImported } from './ai-interactions.events';
 import { EMBED_DOCUMENT, EMBEDDED_PASSAGES, EmbedDocument, FAILED_DOCUMENTS } from './embeddings/embed-document';
-import { LocalEmbeddings } from './embeddings/local-embeddings';
+import { embeddingModelsProvider } from './embeddings/embedding-models';
+import { ModelChoice } from './embeddings/model-choice';
+import { EMBEDDING_CALLS } from './embeddings/openai-embeddings';
 import { chatModel } from './queries/chat.read-model';
 import { CountDocumentsHandler } from './queries/count-documents';
 import { documentModel } from './queries/document.read-model';
@@ -38,6 +40,12 @@ const metrics = [
   makeCounterProvider({ name: FAILED_DOCUMENTS, help: 'Documents that could not be embedded' }),
   makeGaugeProvider({ name: RECALL, help: 'Share of the nearest passages that the latest checked searches have found' }),
   makeGaugeProvider({ name: RECALL_BOUND, help: 'The same, at least, with 95 % confidence' }),
+  makeHistogramProvider({
+    name: EMBEDDING_CALLS,
+    help: 'Calls of the embeddings endpoint by purpose (question, passages) and outcome',
+    labelNames: ['purpose', 'outcome'],
+    buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+  }),
 ];
 
 /** A long one slows the others down, and holds up none. */
@@ -70,7 +78,8 @@ const DOCUMENTS_AT_ONCE = 3;
     RecallMonitor,
     VectorSpaces,
     KeepEmbeddingHandler,
-    LocalEmbeddings,
+    embeddingModelsProvider,
+    ModelChoice,
     EmbedDocument,
     ...metrics,
   ],

@@ -12,7 +12,7 @@ export interface Embedding {
   version: number;
   model: string;
   passages: EmbeddedPassage[];
-  /** Why nothing has come of it: the passages are kept without embeddings then, to be found by their words. */
+  /** Why passages have no embedding: they are kept without, to be found by their words. */
   failure?: EmbeddingFailure;
 }
 

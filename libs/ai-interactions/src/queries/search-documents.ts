@@ -1,6 +1,7 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { View, type Learner } from '@studently/platform';
-import { LocalEmbeddings } from '../embeddings/local-embeddings';
+import { EmbeddingsAway, EmbeddingsUnavailable } from '../domain/document.errors';
+import { EmbeddingModels } from '../embeddings/embedding-models';
 import { conditionOf, type DocumentFilter } from './search/document-filter';
 import { FoundPassages, shownNearest, type FoundPassage } from './search/found-passages';
 import { Highlights } from './search/highlights';
@@ -55,6 +56,8 @@ const FUSED = 100;
 
 /** A vector, and what it can be compared with. */
 type Meaning = Pick<NearestSearch, 'vector' | 'spaces'>;
+/** The model could not be asked what is meant. */
+const AWAY = 'away';
 
 interface Found {
   /** JSON of FoundPassages */
@@ -67,7 +70,7 @@ interface Found {
 @QueryHandler(SearchDocuments)
 export class SearchDocumentsHandler implements IQueryHandler<SearchDocuments> {
   constructor(
-    private readonly embeddings: LocalEmbeddings,
+    private readonly models: EmbeddingModels,
     private readonly spaces: VectorSpaces,
     private readonly nearest: NearestPassages,
     private readonly worded: WordedPassages,
@@ -82,14 +85,16 @@ export class SearchDocumentsHandler implements IQueryHandler<SearchDocuments> {
     const before = shownBefore(cursor);
     const scope = { where: conditionOf(filter), except: before };
     // Before a connection is taken: the model may be busy.
-    const meaning = mode === 'text' ? undefined : await this.meaningOf(search);
+    const meant = mode === 'text' ? undefined : await this.meaningOf(search);
+    const isAway = meant === AWAY;
+    const meaning = isAway ? undefined : meant;
     const found =
       mode === 'vector' || text === undefined
         ? await this.byMeaning(actor, meaning, k, scope)
         : await this.fused(actor, meaning, text, k, scope);
     const shown = (JSON.parse(found.items) as FoundPassage[]).map(({ passage }) => passage.id);
     const meta: SearchResult['meta'] = {
-      ...explained(found),
+      ...explained(found, isAway),
       estimatedMatches: Math.max(found.matched, shown.length),
       tookMs: Math.round((performance.now() - began) * 10) / 10,
     };
@@ -98,12 +103,20 @@ export class SearchDocumentsHandler implements IQueryHandler<SearchDocuments> {
     );
   }
 
-  /** What is meant; undefined where the text has nothing that the model knows. @throws EmbeddingsUnavailable */
-  private async meaningOf({ text, vector }: DocumentSearch): Promise<Meaning | undefined> {
-    const { space } = await this.spaces.serving();
-    if (vector) return { vector, spaces: [SUPPLIED_SPACE, space] };
-    const embedded = await this.embeddings.embedQuestion(text!);
-    return embedded && { vector: embedded, spaces: [space] };
+  /**
+   * What is meant; undefined where the text has nothing that the model knows. Where words can answer by themselves, they do
+   * as long as the model is away. @throws EmbeddingsUnavailable, EmbeddingsAway
+   */
+  private async meaningOf({ text, vector, mode }: DocumentSearch): Promise<Meaning | typeof AWAY | undefined> {
+    const serving = await this.spaces.serving();
+    if (vector) return { vector, spaces: [SUPPLIED_SPACE, serving.space] };
+    try {
+      const embedded = await this.models.of(serving).embedQuestion(text!);
+      return embedded && { vector: embedded, spaces: [serving.space] };
+    } catch (error) {
+      if (mode === 'vector' || !(error instanceof EmbeddingsAway || error instanceof EmbeddingsUnavailable)) throw error;
+      return AWAY;
+    }
   }
 
   private async byMeaning(actor: Learner, meaning: Meaning | undefined, k: number, scope: PassageScope): Promise<Found> {
@@ -149,7 +162,7 @@ export class SearchDocumentsHandler implements IQueryHandler<SearchDocuments> {
 }
 
 /** How the answer came about, and why; "none" where the text has nothing that could be compared. */
-function explained({ nearest, worded }: Found): Pick<SearchResult['meta'], 'strategy' | 'why'> {
+function explained({ nearest, worded }: Found, isAway: boolean): Pick<SearchResult['meta'], 'strategy' | 'why'> {
   const strategies: string[] = [];
   const reasons: string[] = [];
   if (nearest) {
@@ -160,6 +173,7 @@ function explained({ nearest, worded }: Found): Pick<SearchResult['meta'], 'stra
         : `of ${nearest.matched} vectors the signs were compared, of ${nearest.compared} that could be the nearest all`,
     );
   }
+  if (isAway) reasons.push('the model cannot be asked now, so words alone answer');
   if (worded) {
     strategies.push('text');
     reasons.push(`${worded.matched} passages have a word of it, and ${worded.byTitle.length} documents a title like it`);

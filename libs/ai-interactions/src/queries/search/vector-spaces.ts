@@ -5,6 +5,8 @@ import { Database, SYSTEM } from '@studently/platform';
 export interface VectorSpace {
   space: number;
   model: string;
+  /** Of the endpoint that makes them; null: as the settings say. */
+  url: string | null;
 }
 
 /** Of the vectors that clients bring. */
@@ -33,7 +35,7 @@ export class VectorSpaces {
   private async read(): Promise<VectorSpace> {
     const [space] = await this.database.read<VectorSpace & object>(
       SYSTEM,
-      `select space, model from vector_spaces where state = 'serving'`,
+      `select space, model, url from vector_spaces where state = 'serving'`,
     );
     if (!space) throw new Error('No vector space serves: one row of vector_spaces has to.');
     return space;

@@ -1,0 +1,2 @@
+drop function serve_model;
+alter table vector_spaces drop column url;
