@@ -1,3 +1,4 @@
+import { weightsFor } from '../../../libs/ai-interactions/src/queries/search/ranking';
 import { differenceOf, type Difference } from './bootstrap';
 import { halvesOf } from './halves';
 import { mean, scoresOf } from './metrics';
@@ -5,12 +6,15 @@ import { documentsOf, type Asked, type Found, type Rankings } from './rankings';
 
 /** As in the search itself. */
 const K = 60;
-/** What the search gives words, of words and meaning together: 2 of 3. */
-export const SHARE_NOW = 2 / 3;
-
 export const LENGTHS = ['short', 'medium', 'long'] as const;
 export type Length = (typeof LENGTHS)[number];
 export const WORDS_OF_LENGTH: Record<Length, string> = { short: '1–2 words', medium: '3–6 words', long: '7 words and more' };
+
+/** What the search gives words, of words and meaning together. */
+export function shareNow(length: Length): number {
+  const { byWords, byMeaning } = weightsFor({ short: 2, medium: 5, long: 10 }[length]);
+  return byWords / (byWords + byMeaning);
+}
 
 /** From meaning alone (0) to words alone (1). */
 export const SHARES = Array.from({ length: 21 }, (_, step) => step / 20);
@@ -21,7 +25,7 @@ export interface Tuned {
   questions: number;
   /** nDCG@10 for each of SHARES: the mean over the sets, each counting as much as another. */
   curve: number[];
-  /** Where it is highest. */
+  /** Where it is highest; the middle, where several are. */
   share: number;
   text: number;
   vector: number;
@@ -62,9 +66,9 @@ export function tune(sets: readonly Rankings[]): Tuned[] {
     const at = (share: number) => mean(bySet.map((asked) => mean(asked.map((one) => ndcgOf(fused(one.found, share), one)))));
     const curve = SHARES.map(at);
     const best = Math.max(...curve);
-    const share = SHARES[curve.indexOf(best)]!;
+    const share = mean(SHARES.filter((_, index) => curve[index] === best));
     const questions = bySet.flat().length;
-    return [{ length, questions, curve, share, text: curve.at(-1)!, vector: curve[0]!, best, now: at(SHARE_NOW) }];
+    return [{ length, questions, curve, share, text: curve.at(-1)!, vector: curve[0]!, best, now: at(shareNow(length)) }];
   });
 }
 
@@ -83,8 +87,8 @@ export function fusedOffline(sets: readonly Rankings[], tuned: readonly Tuned[])
   return sets.map(({ set, asked }) => {
     const { reported } = halvesOf(asked);
     const by = (shareOf: (question: Asked) => number) => reported.map((one) => ndcgOf(fused(one.found, shareOf(one)), one));
-    const now = by(() => SHARE_NOW);
-    const then = by(({ text }) => found[lengthOf(text)] ?? SHARE_NOW);
+    const now = by(({ text }) => shareNow(lengthOf(text)));
+    const then = by(({ text }) => found[lengthOf(text)] ?? shareNow(lengthOf(text)));
     return { set, now: mean(now), tuned: mean(then), difference: differenceOf(then, now) };
   });
 }

@@ -13,7 +13,7 @@ import {
   type Panel,
 } from '../../bench/harness/plot';
 import { isAbove, isBelow, type Difference } from './bootstrap';
-import { SHARE_NOW, SHARES, WORDS_OF_LENGTH, type Length, type Tuned } from './fusion';
+import { shareNow, SHARES, WORDS_OF_LENGTH, type Length, type Tuned } from './fusion';
 import type { Judged } from './judge';
 
 const COLORS = { text: LIMIT, vector: '#8b6fb3', hybrid: PLATFORM };
@@ -86,14 +86,18 @@ export function tuningPlot(tuned: readonly Tuned[]): string {
   const grid = Array.from({ length: steps + 1 }, (_, step) => least + step / 20).filter(
     (_, step) => steps <= 8 || step % 2 === 0,
   );
-  const now = x(SHARE_NOW).toFixed(1);
   return svgOf(
     [
       text(24, 34, 'How much words should count, by the length of the question', { size: 15, bold: true }),
-      text(24, 53, 'nDCG@10 on the tuning halves. Left: meaning alone, right: words alone. Dashed: what the search does.', {
-        size: 12,
-        color: QUIET,
-      }),
+      text(
+        24,
+        53,
+        'nDCG@10 on the tuning halves. Left: meaning alone, right: words alone. Full: the best; hollow: the search.',
+        {
+          size: 12,
+          color: QUIET,
+        },
+      ),
       ...grid.flatMap((value) => [
         `<line x1="${left}" x2="${RIGHT}" y1="${y(value).toFixed(1)}" y2="${y(value).toFixed(1)}" stroke="${LINES}"/>`,
         text(left - 8, y(value) + 4, value.toFixed(2), { size: 12, anchor: 'end', color: QUIET }),
@@ -101,13 +105,13 @@ export function tuningPlot(tuned: readonly Tuned[]): string {
       ...[0, 0.25, 0.5, 0.75, 1].map((share) =>
         text(x(share), bottom + 20, share.toFixed(2), { size: 12, anchor: 'middle', color: QUIET }),
       ),
-      `<line x1="${now}" x2="${now}" y1="${top}" y2="${bottom}" stroke="${INK}" stroke-dasharray="3 2"/>`,
-      ...tuned.flatMap(({ length, curve, share, best }) => [
+      ...tuned.flatMap(({ length, curve, share, best, now }, index) => [
         `<polyline fill="none" stroke="${CURVES[length]}" stroke-width="2" points="${curve
-          .map((value, index) => `${x(SHARES[index]!).toFixed(1)},${y(value).toFixed(1)}`)
+          .map((value, step) => `${x(SHARES[step]!).toFixed(1)},${y(value).toFixed(1)}`)
           .join(' ')}"/>`,
         `<circle cx="${x(share).toFixed(1)}" cy="${y(best).toFixed(1)}" r="5" fill="${CURVES[length]}"/>`,
-        text(RIGHT + 8, y(curve.at(-1)!) + 4, WORDS_OF_LENGTH[length], { size: 12, color: CURVES[length] }),
+        `<circle cx="${x(shareNow(length)).toFixed(1)}" cy="${y(now).toFixed(1)}" r="5" fill="#ffffff" stroke="${CURVES[length]}"/>`,
+        text(RIGHT + 16, top + 14 + 20 * index, WORDS_OF_LENGTH[length], { size: 12, color: CURVES[length], bold: true }),
       ]),
     ],
     bottom + 40,

@@ -1,11 +1,11 @@
 import { SOURCES } from '../sets';
-import { SHARE_NOW, WORDS_OF_LENGTH } from './fusion';
+import { shareNow, WORDS_OF_LENGTH } from './fusion';
 import { broken } from './judge';
 import { figure, reading, rowsOf, signed, type Report } from './report';
 
 const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
 const table = ([headings, ...rows]: string[][]) => [headings!, headings!.map(() => '---'), ...rows].map(line).join('\n');
-const weights = (share: number) => `${figure(share)} : ${figure(1 - share)}`;
+const weights = (share: number) => `${share.toFixed(2)} : ${(1 - share).toFixed(2)}`;
 
 export function readmeOf({ judged, tuned, fused, machine, seed, full }: Report): string {
   const faults = broken(judged);
@@ -36,17 +36,29 @@ Hybrid must never be below the better of its parts beyond chance, and above it o
 
 ## How much words should count
 
-Hybrid search adds up 1 / (60 + place) of both rankings, the one by words weighted ${figure(SHARE_NOW)} of 1. On the tuning halves other weights were tried,
-for each length of question by itself: the two rankings as the platform gives them, fused outside of it.
+Hybrid search adds up 1 / (60 + place) of the rankings by words, by meaning and by titles. On the tuning halves other weights of words and
+meaning were tried, for each length of question by itself: the two rankings that the platform gives for \`text\` (with titles) and for \`vector\`,
+fused outside of it.
 
 ![nDCG@10 by the share of words in the fusion](tuning.svg)
 
 ${table([
-  ['questions of', 'how many', 'words alone', 'meaning alone', 'fused as now', 'best', 'with words : meaning'],
+  [
+    'questions of',
+    'how many',
+    'words alone',
+    'meaning alone',
+    'fused as now',
+    'now at words : meaning',
+    'best',
+    'at words : meaning',
+  ],
   ...tuned.map(({ length, questions, text, vector, now, best, share }) => [
     WORDS_OF_LENGTH[length],
     String(questions),
-    ...[text, vector, now, best].map(figure),
+    ...[text, vector, now].map(figure),
+    weights(shareNow(length)),
+    figure(best),
     weights(share),
   ]),
 ])}

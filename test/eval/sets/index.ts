@@ -2,4 +2,4 @@ import { definitions } from './definitions';
 import { faq } from './faq';
 import { postgresqlIndex } from './postgresql-index';
 
-export const SOURCES = [postgresqlIndex, faq, definitions];
+export const SOURCES = [faq, definitions, postgresqlIndex];
