@@ -10,6 +10,7 @@ PGVECTOR_SHA256=867a2c328d4928a5a9d6f052cd3bc78c7d60228a9b914ad32aa3db88e9de27b0
 PG_CONFIG=/usr/lib/postgresql/15/bin/pg_config
 CONTROL_FILE=/usr/share/postgresql/15/extension/vector.control
 PACKAGES=(postgresql-15 postgresql-server-dev-15 redis-server redis-tools pgbouncer make gcc libc6-dev dpkg-dev)
+PACKAGES+=(postgresql-doc-15 dict-foldoc debian-faq python3.11-doc) # what search is judged by: docs/evaluation
 
 if [[ $EUID -ne 0 ]]; then
   echo 'provision-debian.sh: run as root, for example: sudo scripts/provision-debian.sh' >&2
