@@ -38,6 +38,7 @@ describe('Relations', () => {
     const keys = await rows<ForeignKey>(FOREIGN_KEYS);
     expect(keys.map((key) => `${key.child} -> ${key.parent} ${key.rule}`).sort()).toEqual([
       'chat_messages -> chats c',
+      'chat_turns -> chats c',
       'chats -> users c',
       'document_passages -> documents c',
       'documents -> document_types a',
