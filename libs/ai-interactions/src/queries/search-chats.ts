@@ -108,8 +108,11 @@ export class SearchChatsHandler implements IQueryHandler<SearchChats> {
       k,
       ...(text === undefined ? [null, null] : await hashedWordsOf(this.database, this.keys, actor, text)),
     ]);
-    const items = JSON.parse(await openSealedJson(this.keys, row!.items)) as FoundChat[];
-    for (const { message } of items) if (message) message.text = shownText(message.text);
+    const found = JSON.parse(await openSealedJson(this.keys, row!.items)) as FoundChat[];
+    const items = found.map(({ message, ...rest }) => ({
+      ...rest,
+      message: message && { ...message, text: shownText(message.text) },
+    }));
     const strategy = [vector && 'exact', text !== undefined && 'text'].filter(Boolean).join('+') || 'none';
     const tookMs = Math.round((performance.now() - began) * 10) / 10;
     return View.of({ items, meta: { strategy, estimatedMatches: row!.matched, tookMs } });
