@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { waysToRun } from '../support/api-process';
 import { sql } from '../support/database';
 import type { Answer, HttpClient, TestLearner } from '../support/http';
-import { newEmail, newPassword, RunningApi } from './support';
+import { newEmail, newPassword, RunningApi, until } from './support';
 
 type Kind =
   | 'text'
@@ -16,6 +16,7 @@ type Kind =
   | 'time'
   | 'flag'
   | 'messages'
+  | 'which'
   | 'score'
   | 'tags'
   | 'scopes'
@@ -82,6 +83,7 @@ const WRONG: Record<Kind, unknown[]> = {
   ],
   k: [null, 0, -1, 101, 1.5, 1e308, '5', true, [], {}],
   flag: [null, 0, 1, 'true', '', [], {}],
+  which: [null, 0, 1, '', 'true', 'KING', [], {}, NUL],
   messages: [
     7,
     'x',
@@ -433,7 +435,18 @@ function tableOfRoutes(learner: TestLearner, chat: string, message: string, prog
       method: 'GET',
       path: '/v1/chats',
       as: 'learner',
-      queries: [...PAGE_QUERIES, 'title=', 'title=%00', 'title=a%00b', `title=${'x'.repeat(201)}`, 'title=a&title=b'],
+      queries: [
+        ...PAGE_QUERIES,
+        'title=',
+        'title=%00',
+        'title=a%00b',
+        `title=${'x'.repeat(201)}`,
+        'title=a&title=b',
+        'archived=',
+        'archived=yes',
+        'pinned=1',
+        'pinned=true&pinned=false',
+      ],
     },
     {
       method: 'GET',
@@ -444,17 +457,31 @@ function tableOfRoutes(learner: TestLearner, chat: string, message: string, prog
         'limit=0',
         'limit=201',
         'limit=x',
+        ...['', 'x', '%00', randomUUID(), `${randomUUID()}0`].map((leaf) => `leaf=${leaf}`),
       ],
     },
-    { method: 'GET', path: `${chats}/export`, as: 'learner' },
+    {
+      method: 'POST',
+      path: '/v1/chats/search',
+      as: 'learner',
+      body: { text: 'grass', k: 3, archived: 'any' },
+      fields: { text: 'text', vector: 'vector', k: 'k', archived: 'which' },
+      required: ['text'],
+    },
+    { method: 'GET', path: `${chats}/leaves`, as: 'learner' },
+    {
+      method: 'GET',
+      path: `${chats}/export`,
+      as: 'learner',
+      queries: ['format=', 'format=pdf', 'format=json&format=markdown', 'leaf=', 'leaf=x', `leaf=${randomUUID()}`, 'leaf=%00'],
+    },
     {
       method: 'PATCH',
       path: chats,
       as: 'learner',
       ...write,
-      body: { title: 'Renamed' },
-      fields: { title: 'text' },
-      required: ['title'],
+      body: { title: 'Renamed', archived: true, pinned: true },
+      fields: { title: 'text', archived: 'flag', pinned: 'flag' },
     },
     {
       method: 'POST',
@@ -524,6 +551,7 @@ describe.each(waysToRun)('bad input, $name', (way) => {
     ada = await run.newLearner();
     await ada.http.put(`/v1/users/${ada.id}/profile`, { firstName: 'Ada', lastName: 'Lovelace' });
     const chat = await ada.http.post('/v1/chats', { title: 'A chat', messages: [{ role: 'user', content: 'Hello' }] });
+    if (way.name === 'embedded') await untilEmbedded(); // in the same process: not what a request writes
     const progress = await ada.http.post('/v1/progress', { category: 'algebra', score: 62.5 });
     const item = await ada.http.post('/v1/study/items', { type: 'flashcard', content: { front: 'a', back: 'b' } });
     await ada.http.post(`/v1/study/items/${item.body.id}/reviews`, { clientReviewId: 'x', rating: 3 });
@@ -552,6 +580,12 @@ describe.each(waysToRun)('bad input, $name', (way) => {
       ...tableOfDocumentRoutes(document.body.id, chat.body.id),
     ];
   });
+
+  const untilEmbedded = () =>
+    until(async () => {
+      const waiting = await sql(run.databaseUrl, 'select from chats where embedded_count < message_count');
+      return waiting.length === 0;
+    }, 25_000);
 
   /** Everything that a request could have written. */
   async function everythingWritten(): Promise<object> {

@@ -18,6 +18,7 @@ const OTHER_IDS: Record<string, { type: string; default: string | null }> = {
   jobs: { type: 'bigint', default: null }, // identity: a queue
   import_batches: { type: 'uuid', default: null }, // the hash of the caller's Batch-Id
   revoked_sessions: { type: 'uuid', default: null }, // the session's
+  chat_turns: { type: 'uuid', default: null }, // the message's
   master_keys: { type: 'text', default: null }, // as the operator has called it
   idempotency_keys: { type: 'uuid', default: null }, // the hash of the caller's key
 };
@@ -61,6 +62,7 @@ const POLICIES: Record<string, Policy[]> = {
   ],
   audit_log: [owner('audit_log'), ['audit_log_read', 'SELECT', worker, 'true', null]],
   chat_messages: [owner('chat_messages'), self('chat_messages'), teacher('chat_messages', 'chats')],
+  chat_turns: [owner('chat_turns'), self('chat_turns')],
   chats: [owner('chats'), self('chats'), teacher('chats', 'chats')],
   document_passages: [owner('document_passages'), self('document_passages'), teacher('document_passages', 'documents')],
   documents: [owner('documents'), self('documents'), teacher('documents', 'documents')],
@@ -144,6 +146,7 @@ const GRANTS: Record<string, Record<string, string>> = {
     ai_chats_seed: 'SELECT',
     audit_events: 'INSERT,SELECT',
     chat_messages: 'INSERT,SELECT',
+    chat_turns: 'INSERT,SELECT',
     chats: CRUD,
     document_passages: 'DELETE,INSERT,SELECT',
     document_types: 'SELECT',
@@ -289,6 +292,7 @@ describe('The catalog', () => {
     it('are those that we know', () => {
       expect(personal).toEqual([
         'chat_messages',
+        'chat_turns',
         'chats',
         'document_passages',
         'documents',
@@ -529,7 +533,7 @@ describe('The catalog', () => {
   it('ID-8 AI-5 every table with updated_at has the trigger that moves it', async () => {
     const timed = await rows<{ table: string; triggered: boolean }>(
       `select attrelid::regclass::text as table, exists (
-           select from pg_trigger where tgrelid = attrelid and tgfoid in ('touch_row'::regproc, 'touch_study_item'::regproc) and tgenabled = 'O'
+           select from pg_trigger where tgrelid = attrelid and tgfoid in ('touch_row'::regproc, 'touch_study_item'::regproc, 'touch_chat'::regproc) and tgenabled = 'O'
              and tgtype & 2 = 2 and tgtype & 16 = 16 and tgtype & 1 = 1 and tgqual is null and tgattr = '') as triggered
        from pg_attribute where attname = 'updated_at' and attrelid::regclass::text = any($1) order by 1`,
       [tables],

@@ -28,8 +28,11 @@ const CHECKS: Record<string, Row[]> = {
   chat_messages_parent: [{ parent_seq: 0 }, { parent_seq: 1 }, { parent_seq: 2 }],
   chat_messages_role_check: [{ role: 'robot' }],
   chat_messages_seq_check: [{ seq: 0 }, { seq: -1 }],
+  chat_turns_embedding_has_model: [{ embedding_model: 'm' }, { embedding: VECTOR }],
+  chat_turns_seq_check: [{ seq: 0 }],
   chats_context_has_model: [{ context_model: 'm' }, { context_vector: VECTOR }],
   chats_message_count_check: [{ message_count: -1 }],
+  chats_no_more_embedded: [{ embedded_count: -1 }, { embedded_count: 2 }],
   chats_title_check: [{ title: '' }, { title: long(201) }],
   document_passages_content_once: [{ content: null }, { content_sealed: '\\xab', lexemes_sealed: '' }],
   document_passages_lexemes_sealed: [{ content: null, content_sealed: '\\xab' }, { lexemes_sealed: '' }],
@@ -128,6 +131,8 @@ const UNIQUES: Record<string, string[]> = {
   audit_log_pkey: ['id'],
   chat_messages_dense: ['user_id', 'chat_id', 'seq'],
   chat_messages_pkey: ['user_id', 'id'],
+  chat_turns_dense: ['user_id', 'chat_id', 'seq'],
+  chat_turns_pkey: ['user_id', 'id'],
   chats_pkey: ['user_id', 'id'],
   document_passages_ordinal: ['user_id', 'document_id', 'ordinal'],
   document_passages_pkey: ['user_id', 'id'],
@@ -169,6 +174,7 @@ const OF_A_PARTITION: Record<string, string> = { audit_events_pkey: 'audit_event
 /** Which reference goes nowhere to break each foreign key. */
 const FOREIGN_KEYS: Record<string, string> = {
   chat_messages_chat: 'chat_id',
+  chat_turns_chat: 'chat_id',
   chats_user_id_fkey: 'user_id',
   document_passages_document: 'document_id',
   documents_type: 'type',
@@ -192,6 +198,7 @@ const FOREIGN_KEYS: Record<string, string> = {
 /** What else than the learner has to be there before a row is. */
 const PARENTS: Record<string, string> = {
   chat_messages: 'chats',
+  chat_turns: 'chats',
   document_passages: 'documents',
   passage_vectors: 'document_passages',
   service_keys: 'service_accounts',

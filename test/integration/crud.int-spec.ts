@@ -13,7 +13,7 @@ import {
   ListChats,
   ListDocuments,
   readNewDocument,
-  RenameChat,
+  ChangeChat,
   StartChat,
 } from '@studently/ai-interactions';
 import {
@@ -127,7 +127,7 @@ describe('DM-1 TU-2 create, read, update and delete', () => {
     ],
     ['Chat created', 7, () => contexts.commands.execute(new StartChat(learner, { id: chatId, title: 'Chat' }))],
     ['Message appended', 7, () => contexts.commands.execute(new AppendMessage(learner, chatId, message()))],
-    ['Chat updated', 7, () => contexts.commands.execute(new RenameChat(learner, chatId, 'Renamed'))],
+    ['Chat updated', 7, () => contexts.commands.execute(new ChangeChat(learner, chatId, { title: 'Renamed' }))],
     ['Study item created', 8, () => contexts.commands.execute(new AddStudyItem(learner, { id: itemId, ...card }))],
     ['Study item updated', 8, () => contexts.commands.execute(new ChangeStudyItem(learner, itemId, { tags: ['latin'] }))],
     [

@@ -11,9 +11,7 @@ import {
 } from '@studently/ai-interactions';
 import { LearnerKeys, type Learner } from '@studently/platform';
 import { EmbeddingsUnavailable } from '../../libs/ai-interactions/src/domain/document.errors';
-import { EmbeddingModels } from '../../libs/ai-interactions/src/embeddings/embedding-models';
 import type { Embeddings } from '../../libs/ai-interactions/src/embeddings/embeddings';
-import { LOCAL_MODEL } from '../../libs/ai-interactions/src/embeddings/local-embeddings';
 import { until } from '../e2e/support';
 import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
@@ -29,7 +27,7 @@ describe('Embedding in the background', () => {
   let ada: Learner;
   beforeAll(async () => {
     contexts = await TestContexts.start();
-    embeddings = contexts.app.get(EmbeddingModels).of({ model: LOCAL_MODEL, url: null });
+    embeddings = contexts.localModel();
   });
   afterAll(() => contexts?.stop());
   beforeEach(async () => {

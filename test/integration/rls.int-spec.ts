@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Database, SYSTEM, UnitOfWork, type Actor } from '@studently/platform';
-import { ChatRenamed } from '@studently/ai-interactions';
+import { ChatChanged } from '@studently/ai-interactions';
 import { TestContexts } from '../support/contexts';
 import { createTestDatabase, sql, type TestDatabase } from '../support/database';
 import { withClient } from '../support/servers';
@@ -12,9 +12,9 @@ const SEEN_BY_ADMIN = ['profiles', 'sessions', 'subscriptions', 'users', 'user_e
 /** What a learner only reads: an ADMIN writes it. */
 const READ_ONLY = ['subscriptions'];
 /** What nobody may change. */
-const UNCHANGING = ['chat_messages', 'document_passages', 'grants', 'passage_vectors', 'study_reviews'];
+const UNCHANGING = ['chat_messages', 'chat_turns', 'document_passages', 'grants', 'passage_vectors', 'study_reviews'];
 /** What nobody may delete: it leaves by cascade, or when it has expired. */
-const STAYING = ['chat_messages', 'import_batches', 'study_reviews'];
+const STAYING = ['chat_messages', 'chat_turns', 'import_batches', 'study_reviews'];
 /** What is never changed, but for one column: enough to lock it. */
 const LOCKABLE = ['study_reviews'];
 const NOT_ALLOWED = '42501';
@@ -289,7 +289,7 @@ describe('SEC-2 pooled connections', () => {
             await unitOfWork.run(actor, async (tx) => {
               note(actor, await tx.query<Seen>(`${look}`));
               await tx.query('update chats set title = $1', [actor.userId]);
-              tx.record(new ChatRenamed(actor.userId!, actor.userId!));
+              tx.record(new ChatChanged(actor.userId!, actor.userId!));
             });
             return;
           default:

@@ -59,6 +59,13 @@ const ROWS: Record<string, (userId: string) => Row> = {
     role: 'user',
     content: 'What is chlorophyll?',
   }),
+  chat_turns: (user_id) => ({
+    user_id,
+    id: randomUUID(),
+    chat_id: chatOf(user_id),
+    seq: 1,
+    lexemes_sealed: `'c0ffee':1`,
+  }),
   study_item_types: () => ({ type: 'essay', content_schema: '{}' }),
   study_items: (user_id) => ({ user_id, id: itemOf(user_id), type: 'flashcard', content: '{"front":"a","back":"b"}' }),
   study_reviews: (user_id) => ({

@@ -40,6 +40,7 @@ const WITHOUT_ENTITY = [
   'document_passages',
   'passage_vectors',
   'vector_spaces',
+  'chat_turns',
   'jobs',
   'master_keys',
   'study_item_types',

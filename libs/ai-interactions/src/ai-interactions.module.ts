@@ -4,22 +4,23 @@ import { Jobs, ReadModels } from '@studently/platform';
 import { makeCounterProvider, makeGaugeProvider, makeHistogramProvider } from '@willsoto/nestjs-prometheus';
 import { AddDocumentHandler } from './commands/add-document';
 import { AppendMessageHandler } from './commands/append-message';
+import { ChangeChatHandler } from './commands/change-chat';
 import { ChangeDocumentHandler } from './commands/change-document';
 import { DeleteChatHandler } from './commands/delete-chat';
 import { DeleteDocumentHandler } from './commands/delete-document';
 import { ImportDocumentsHandler } from './commands/import-documents';
 import { KeepEmbeddingHandler } from './commands/keep-embedding';
-import { RenameChatHandler } from './commands/rename-chat';
 import { SetContextVectorHandler } from './commands/set-context-vector';
 import { StartChatHandler } from './commands/start-chat';
 import { Chat, ChatMessage } from './domain/chat.entity';
 import { Document } from './domain/document.entity';
-import { DocumentAdded, DocumentChanged, DocumentsImported } from './ai-interactions.events';
+import { ChatStarted, DocumentAdded, DocumentChanged, DocumentsImported, MessageAppended } from './ai-interactions.events';
+import { EMBED_CHAT, EMBEDDED_TURNS, EmbedChat } from './embeddings/embed-chat';
 import { EMBED_DOCUMENT, EMBEDDED_PASSAGES, EmbedDocument, FAILED_DOCUMENTS } from './embeddings/embed-document';
 import { embeddingModelsProvider } from './embeddings/embedding-models';
 import { ModelChoice } from './embeddings/model-choice';
 import { EMBEDDING_CALLS } from './embeddings/openai-embeddings';
-import { chatModel } from './queries/chat.read-model';
+import { branchModel, chatModel } from './queries/chat.read-model';
 import { CountDocumentsHandler } from './queries/count-documents';
 import { documentModel } from './queries/document.read-model';
 import { ExportChatHandler } from './queries/export-chat';
@@ -27,6 +28,8 @@ import { GetChatHandler } from './queries/get-chat';
 import { GetDocumentHandler } from './queries/get-document';
 import { ListChatsHandler } from './queries/list-chats';
 import { ListDocumentsHandler } from './queries/list-documents';
+import { ListLeavesHandler } from './queries/list-leaves';
+import { SearchChatsHandler } from './queries/search-chats';
 import { FoundPassages } from './queries/search/found-passages';
 import { Highlights } from './queries/search/highlights';
 import { NearestPassages } from './queries/search/nearest-passages';
@@ -37,6 +40,11 @@ import { SearchDocumentsHandler } from './queries/search-documents';
 
 const metrics = [
   makeCounterProvider({ name: EMBEDDED_PASSAGES, help: 'Passages that were embedded' }),
+  makeCounterProvider({
+    name: EMBEDDED_TURNS,
+    help: 'Messages that can be found: by meaning and words (embedded), or by words alone',
+    labelNames: ['outcome'],
+  }),
   makeCounterProvider({ name: FAILED_DOCUMENTS, help: 'Documents that could not be embedded' }),
   makeGaugeProvider({ name: RECALL, help: 'Share of the nearest passages that the latest checked searches have found' }),
   makeGaugeProvider({ name: RECALL_BOUND, help: 'The same, at least, with 95 % confidence' }),
@@ -48,8 +56,8 @@ const metrics = [
   }),
 ];
 
-/** A long one slows the others down, and holds up none. */
-const DOCUMENTS_AT_ONCE = 3;
+/** Documents, and chats. A long one slows the others down, and holds up none. */
+const EMBEDDED_AT_ONCE = 3;
 
 /** What learners asked the AI and what it answered, and the documents that they can search. */
 @Module({
@@ -57,12 +65,14 @@ const DOCUMENTS_AT_ONCE = 3;
   providers: [
     StartChatHandler,
     AppendMessageHandler,
-    RenameChatHandler,
+    ChangeChatHandler,
     DeleteChatHandler,
     SetContextVectorHandler,
     GetChatHandler,
     ListChatsHandler,
+    ListLeavesHandler,
     ExportChatHandler,
+    SearchChatsHandler,
     AddDocumentHandler,
     ChangeDocumentHandler,
     DeleteDocumentHandler,
@@ -81,6 +91,7 @@ const DOCUMENTS_AT_ONCE = 3;
     embeddingModelsProvider,
     ModelChoice,
     EmbedDocument,
+    EmbedChat,
     ...metrics,
   ],
 })
@@ -89,15 +100,20 @@ export class AiInteractionsModule implements OnModuleInit {
     private readonly readModels: ReadModels,
     private readonly jobs: Jobs,
     private readonly embedDocument: EmbedDocument,
+    private readonly embedChat: EmbedChat,
   ) {}
 
   onModuleInit(): void {
     this.readModels.register(chatModel);
+    this.readModels.register(branchModel);
     this.readModels.register(documentModel);
-    this.jobs.register(EMBED_DOCUMENT, this.embedDocument, DOCUMENTS_AT_ONCE);
+    this.jobs.register(EMBED_DOCUMENT, this.embedDocument, EMBEDDED_AT_ONCE);
     const itself = (event: { subjectId: string; toBeEmbedded: boolean }) => (event.toBeEmbedded ? [event.subjectId] : []);
     this.jobs.on(DocumentAdded, EMBED_DOCUMENT, itself);
     this.jobs.on(DocumentChanged, EMBED_DOCUMENT, itself);
     this.jobs.on(DocumentsImported, EMBED_DOCUMENT, ({ idsToEmbed }) => idsToEmbed);
+    this.jobs.register(EMBED_CHAT, this.embedChat, EMBEDDED_AT_ONCE);
+    this.jobs.on(ChatStarted, EMBED_CHAT, itself);
+    this.jobs.on(MessageAppended, EMBED_CHAT, itself);
   }
 }

@@ -6,7 +6,7 @@ export const DocumentPatch = DocumentFields.partial().extend({ embedding: Vector
 export const DocumentsQuery = PageQuery.extend({ type: text(1, 32).optional() });
 
 /** Longer questions than the model reads are a passage by themselves. */
-const MAX_QUESTION = 2000;
+export const MAX_QUESTION = 2000;
 
 export const SearchBody = z
   .object({
@@ -43,6 +43,8 @@ export const DocumentSummaryAnswer = z.object({
 
 export const DocumentAnswer = DocumentSummaryAnswer.extend({ content: z.string() });
 
+export const SearchMeta = z.object({ strategy: z.string(), estimatedMatches: z.int(), tookMs: z.number() });
+
 export const SearchAnswer = z.object({
   items: z.array(
     z.object({
@@ -58,5 +60,5 @@ export const SearchAnswer = z.object({
     }),
   ),
   nextCursor: z.string().nullable(),
-  meta: z.object({ strategy: z.string(), why: z.string(), estimatedMatches: z.int(), tookMs: z.number() }),
+  meta: SearchMeta.extend({ why: z.string() }),
 });

@@ -93,9 +93,11 @@ export const POLICY = {
 
   startChat: own('chats:write'),
   listChats: own('chats:read'),
+  searchChats: own('chats:read'),
   getChat: ownOne('chats:read'),
+  listLeaves: ownOne('chats:read'),
   exportChat: ownOne('chats:read'),
-  renameChat: ownOne('chats:write'),
+  changeChat: ownOne('chats:write'),
   setContextVector: ownOne('chats:write'),
   deleteChat: ownOne('chats:write'),
   appendMessage: ownOne('chats:write'),

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hashedLexemes, lexemesOf, type Lexemes, type Transaction } from '@studently/platform';
+import { shownText } from '../domain/shown-text';
 
 /** A passage as its row keeps it. */
 export interface SealedPassage {
@@ -9,10 +10,10 @@ export interface SealedPassage {
   lexemes: string;
 }
 
-/** What a search shows of a passage. Only one with a supplied embedding is longer, and that is the document itself. */
-const SHOWN_CHARACTERS = 10_000;
-
-/** Seals the texts of passages. PostgreSQL finds their words, which are given to it as parameters and kept nowhere. */
+/**
+ * Seals the texts of passages: what a search shows of them. Only one with a supplied embedding is longer, and that is the document itself.
+ * PostgreSQL finds their words, which are given to it as parameters and kept nowhere.
+ */
 export async function sealPassages(tx: Transaction, userId: string, texts: readonly string[]): Promise<SealedPassage[]> {
   if (texts.length === 0) return [];
   const cipher = await tx.cipher(userId);
@@ -22,13 +23,7 @@ export async function sealPassages(tx: Transaction, userId: string, texts: reado
   );
   return texts.map((text, nr) => {
     const id = randomUUID();
-    const content = cipher.seal('document_passages.content', id, shown(text));
+    const content = cipher.seal('document_passages.content', id, shownText(text));
     return { id, content, lexemes: hashedLexemes(cipher, rows[nr]!.lexemes) };
   });
-}
-
-/** The same text as PostgreSQL's `left`, which counts characters: one has two code units at most. */
-function shown(text: string): string {
-  if (text.length <= SHOWN_CHARACTERS) return text;
-  return [...text.slice(0, 2 * SHOWN_CHARACTERS)].slice(0, SHOWN_CHARACTERS).join('');
 }
