@@ -6,7 +6,7 @@ import type { Counter } from 'prom-client';
 import type { EmbeddedPassage } from '../commands/document-rows';
 import { KeepEmbedding, type Embedding } from '../commands/keep-embedding';
 import { EmbeddingsUnavailable } from '../domain/document.errors';
-import { cutPassages } from '../domain/passages';
+import { cutPassages, textWithContext } from '../domain/passages';
 import { BATCH, LOCAL_MODEL, LocalEmbeddings } from './local-embeddings';
 
 export const EMBED_DOCUMENT = 'embed-document';
@@ -76,7 +76,7 @@ export class EmbedDocument implements JobHandler {
     for (let from = 0; from < passages.length; from += BATCH) {
       ending.throwIfAborted();
       const batch = passages.slice(from, from + BATCH);
-      const embeddings = await this.embeddings.embedPassages(batch.map(({ content }) => content));
+      const embeddings = await this.embeddings.embedPassages(batch.map(textWithContext));
       done.push(...batch.map((passage, nr) => ({ ...passage, embedding: embeddings[nr] })));
     }
     return done;
