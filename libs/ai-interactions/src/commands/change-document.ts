@@ -5,7 +5,7 @@ import type { Document, DocumentChanges } from '../domain/document.entity';
 import { wholePassage } from '../domain/passages';
 import { CLIENT_MODEL } from '../domain/vector';
 import { documentModel, type DocumentView } from '../queries/document.read-model';
-import { addPassages, lockDocument, removePassages } from './document-rows';
+import { addPassages, forgetFormerVectors, lockDocument, removePassages } from './document-rows';
 
 /** Changes what is given. Another content is embedded anew, unless an embedding comes with it. */
 export class ChangeDocument extends Command<Written<DocumentView>> {
@@ -40,5 +40,6 @@ export class ChangeDocumentHandler implements ICommandHandler<ChangeDocument> {
     if (!embedding) return;
     const content = document.text(await tx.cipher(document.userId));
     await addPassages(tx, document, [{ ...wholePassage(content), embedding }], CLIENT_MODEL);
+    await forgetFormerVectors(tx, document);
   }
 }

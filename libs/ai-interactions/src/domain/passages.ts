@@ -1,3 +1,4 @@
+import type { LearnerCipher } from '@studently/platform';
 import type { Heading } from './lines';
 import { countTokens, wordsOf, type End, type Word } from './structure';
 
@@ -70,6 +71,11 @@ function cutFrom(words: readonly Word[], first: number, next: number, limits: Si
 /** What is embedded of a passage, and what it is found by. */
 export function textWithContext({ content, context }: Pick<Passage, 'content' | 'context'>): string {
   return context ? `${context}\n${content}` : content;
+}
+
+/** The same for what would be embedded as the same, of one learner. */
+export function contentKey(cipher: LearnerCipher, passage: Passage): Buffer {
+  return cipher.keyedHash('passage', textWithContext(passage));
 }
 
 /** The whole text as one passage, as whoever brings an embedding has it. */

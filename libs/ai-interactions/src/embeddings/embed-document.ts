@@ -6,7 +6,7 @@ import type { Counter } from 'prom-client';
 import type { EmbeddedPassage } from '../commands/document-rows';
 import { KeepEmbedding, type Embedding } from '../commands/keep-embedding';
 import { EmbeddingsUnavailable } from '../domain/document.errors';
-import { cutPassages, textWithContext } from '../domain/passages';
+import { contentKey, cutPassages, textWithContext, type Passage } from '../domain/passages';
 import { BATCH, LOCAL_MODEL, LocalEmbeddings } from './local-embeddings';
 
 export const EMBED_DOCUMENT = 'embed-document';
@@ -20,6 +20,11 @@ interface StoredText {
   contentSealed: Buffer | null;
   version: number;
 }
+
+/** What the model has said about the document as it was. */
+const FORMER = `
+  select encode(f.content_key, 'hex') as key from former_vectors f join vector_spaces s using (space)
+  where f.user_id = $1 and f.document_id = $2 and s.model = $3`;
 
 /** Embeds a document in the background, read and written as its learner. If that fails for good, the document says so. */
 @Injectable()
@@ -58,8 +63,9 @@ export class EmbedDocument implements JobHandler {
       if (!document) return;
       const embedding = { version: document.version, model: LOCAL_MODEL, ...(await make(document)) };
       try {
-        await this.commands.execute(new KeepEmbedding(actor, subjectId, embedding));
-        return this.count(embedding.passages);
+        const { value: status } = await this.commands.execute(new KeepEmbedding(actor, subjectId, embedding));
+        if (status === 'failed') this.failed.inc();
+        return;
       } catch (error) {
         if (!(error instanceof VersionMismatch)) throw error;
       }
@@ -71,20 +77,26 @@ export class EmbedDocument implements JobHandler {
     return (await this.keys.toOpen(actor.userId)).open('documents.content', subjectId, contentSealed);
   }
 
-  private async embed({ ending }: Job, passages: readonly EmbeddedPassage[]): Promise<EmbeddedPassage[]> {
-    const done: EmbeddedPassage[] = [];
-    for (let from = 0; from < passages.length; from += BATCH) {
-      ending.throwIfAborted();
-      const batch = passages.slice(from, from + BATCH);
-      const embeddings = await this.embeddings.embedPassages(batch.map(textWithContext));
-      done.push(...batch.map((passage, nr) => ({ ...passage, embedding: embeddings[nr] })));
+  /** The model is asked for what it has not been asked before: of the rest the vectors have been put aside. */
+  private async embed(job: Job, passages: readonly Passage[]): Promise<EmbeddedPassage[]> {
+    const isFormer = await this.formerPassages(job);
+    const isNew = passages.filter((passage) => !isFormer(passage));
+    const embeddings = new Map<Passage, number[] | undefined>();
+    for (let from = 0; from < isNew.length; from += BATCH) {
+      job.ending.throwIfAborted();
+      const batch = isNew.slice(from, from + BATCH);
+      const vectors = await this.embeddings.embedPassages(batch.map(textWithContext));
+      batch.forEach((passage, nr) => embeddings.set(passage, vectors[nr]));
     }
-    return done;
+    this.embedded.inc([...embeddings.values()].filter((embedding) => embedding).length);
+    return passages.map((passage) => ({ ...passage, embedding: embeddings.get(passage) }));
   }
 
-  private count(passages: readonly EmbeddedPassage[]): void {
-    const count = passages.filter(({ embedding }) => embedding).length;
-    this.embedded.inc(count);
-    if (count === 0) this.failed.inc();
+  private async formerPassages({ actor, subjectId }: Job): Promise<(passage: Passage) => boolean> {
+    const rows = await this.database.read<{ key: string }>(actor, FORMER, [actor.userId, subjectId, LOCAL_MODEL]);
+    if (rows.length === 0) return () => false;
+    const keys = new Set(rows.map(({ key }) => key));
+    const cipher = await this.keys.toOpen(actor.userId);
+    return (passage) => keys.has(contentKey(cipher, passage).toString('hex'));
   }
 }
