@@ -111,6 +111,7 @@ const POLICIES: Record<string, Policy[]> = {
     self('profiles'),
     ['profiles_teacher', 'SELECT', '{studently_teacher}', granted(''), null],
   ],
+  former_vectors: [owner('former_vectors'), self('former_vectors')],
   passage_vectors: [owner('passage_vectors'), self('passage_vectors')],
   progress: [owner('progress'), self('progress'), teacher('progress', 'progress')],
   revoked_sessions: [owner('revoked_sessions'), ['revoked_sessions_worker', 'ALL', worker, 'true', 'false']],
@@ -164,6 +165,7 @@ const GRANTS: Record<string, Record<string, string>> = {
     'outbox(id)': 'SELECT',
     'outbox(xid)': 'SELECT',
     'own_events()': 'EXECUTE',
+    former_vectors: 'DELETE,INSERT,SELECT',
     passage_vectors: 'DELETE,INSERT,SELECT',
     profiles: CRUD,
     progress: CRUD,
@@ -296,6 +298,7 @@ describe('The catalog', () => {
         'chats',
         'document_passages',
         'documents',
+        'former_vectors',
         'grants',
         'idempotency_keys',
         'import_batches',
@@ -345,6 +348,7 @@ describe('The catalog', () => {
       // References to what is nobody's, the user's own id, and the one thing that is unique over all users.
       expect(without.map((row) => row.name)).toEqual([
         'documents_type',
+        'former_vectors_space',
         'passage_vectors_space',
         'study_items_type',
         'user_emails_pkey',

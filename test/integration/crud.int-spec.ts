@@ -50,6 +50,7 @@ import {
   type ProgressFilter,
 } from '@studently/study';
 import { KeepEmbedding } from '../../libs/ai-interactions/src/commands/keep-embedding';
+import { wholePassage } from '../../libs/ai-interactions/src/domain/passages';
 import { translateDatabaseError } from '../../libs/platform/src/errors/database-errors';
 import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
@@ -64,7 +65,7 @@ const documents = (count: number) =>
     value: readNewDocument({ type: 'text', content: `${nr}` }),
   }));
 /** Of the document's third version. */
-const embedding = { version: 3, model: 'm', passages: [{ content: 'x', startsAt: 0, embedding: Array<number>(1536).fill(1) }] };
+const embedding = { version: 3, model: 'm', passages: [{ ...wholePassage('x'), embedding: Array<number>(1536).fill(1) }] };
 const gold = {
   plan: 'gold',
   status: 'active' as const,

@@ -171,6 +171,61 @@ describe('Embedding in the background', () => {
     }
   });
 
+  it('AI-9 after a change in the middle the model is asked for what is new alone, and nothing old is found', async () => {
+    const sections = (nr: number, word: string) =>
+      Array.from({ length: 10 }, (_, at) => `Sentence ${nr} ${at} is about the green grass, its ${word} and its roots.`).join(
+        ' ',
+      );
+    const content = Array.from({ length: 40 }, (_, nr) => `# Part ${nr}\n\n${sections(nr, 'leaves')}`);
+    const { id } = await add(content.join('\n\n'));
+    const before = await settled(id, 60_000);
+    expect(before.passages).toBeGreaterThan(100);
+    const vectors = async () =>
+      rows<{ starts_at: number; embedding: string }>(
+        `select p.starts_at, v.embedding::text from document_passages p join passage_vectors v on v.passage_id = p.id
+         where p.document_id = $1 order by p.ordinal`,
+        [id],
+      );
+    const old = await vectors();
+    const asked: string[] = [];
+    const { promise: held, resolve: go } = Promise.withResolvers<void>();
+    pretend(async (texts) => {
+      asked.push(...texts);
+      await held;
+    });
+    const words = async (text: string) =>
+      (await contexts.queries.execute(new SearchDocuments(ada, { text, k: 10 }))).value.items.map(
+        ({ passage }) => passage.text,
+      );
+    content[20] = content[20]!.replace('leaves', 'platypuses');
+    await contexts.commands.execute(new ChangeDocument(ada, id, { content: content.join('\n\n') }));
+    await until(async () => asked.length > 0);
+    expect(await words('green grass and leaves')).toEqual([]); // nothing that may not be in it any more
+    go();
+    const after = await settled(id);
+    expect(asked.length).toBeLessThanOrEqual(3);
+    expect(asked.every((text) => text.includes('platypuses'))).toBe(true);
+    expect(after).toMatchObject({ status: 'ready', passages: before.passages });
+    const now = await vectors();
+    expect(now).toHaveLength(old.length);
+    expect(now.filter(({ embedding }, nr) => embedding !== old[nr]!.embedding)).toHaveLength(asked.length);
+    expect((await words('platypuses'))[0]).toContain('platypuses');
+    expect(await rows('select 1 from former_vectors where document_id = $1', [id])).toEqual([]);
+  }, 120_000);
+
+  it('AI-9 passages know their headings and where they end, and are found by the words of both', async () => {
+    const prose = (word: string) => `${Array.from({ length: 30 }, () => word).join(' ')}.`;
+    const content = `# Botany\n\n## Mosses\n\n${prose('soft')}\n\n${prose('green')}\n\n${prose('wet')}`;
+    const { id } = await add(content);
+    await settled(id);
+    const { items } = (await contexts.queries.execute(new SearchDocuments(ada, { text: 'mosses', mode: 'text', k: 10 }))).value;
+    expect(items.length).toBeGreaterThan(1);
+    for (const { passage } of items) {
+      expect(passage.headings).toEqual(['Botany', 'Mosses']);
+      expect(content.slice(passage.startsAt, passage.endsAt)).toBe(passage.text);
+    }
+  });
+
   it('what is deleted meanwhile leaves nothing behind', async () => {
     const id = await new Promise<string>((resolve) => {
       const adding = { id: '' };

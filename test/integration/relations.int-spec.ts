@@ -45,6 +45,8 @@ describe('Relations', () => {
       'document_passages -> documents c',
       'documents -> document_types a',
       'documents -> users c',
+      'former_vectors -> documents c',
+      'former_vectors -> vector_spaces c',
       'grants -> users c',
       'idempotency_keys -> users c',
       'import_batches -> users c',
@@ -198,6 +200,7 @@ describe('Relations', () => {
       documents: 3,
       document_passages: 3,
       passage_vectors: 3,
+      former_vectors: 0,
       grants: 1,
     };
     expect(await count(id)).toEqual(full);

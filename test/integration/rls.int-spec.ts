@@ -12,7 +12,15 @@ const SEEN_BY_ADMIN = ['profiles', 'sessions', 'subscriptions', 'users', 'user_e
 /** What a learner only reads: an ADMIN writes it. */
 const READ_ONLY = ['subscriptions'];
 /** What nobody may change. */
-const UNCHANGING = ['chat_messages', 'chat_turns', 'document_passages', 'grants', 'passage_vectors', 'study_reviews'];
+const UNCHANGING = [
+  'chat_messages',
+  'chat_turns',
+  'document_passages',
+  'former_vectors',
+  'grants',
+  'passage_vectors',
+  'study_reviews',
+];
 /** What nobody may delete: it leaves by cascade, or when it has expired. */
 const STAYING = ['chat_messages', 'chat_turns', 'import_batches', 'study_reviews'];
 /** What is never changed, but for one column: enough to lock it. */

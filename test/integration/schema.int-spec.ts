@@ -39,6 +39,7 @@ const WITHOUT_ENTITY = [
   'document_types',
   'document_passages',
   'passage_vectors',
+  'former_vectors',
   'vector_spaces',
   'chat_turns',
   'jobs',

@@ -85,6 +85,7 @@ describe('The unit of work', () => {
       'documents',
       'document_passages',
       'passage_vectors',
+      'former_vectors',
       'study_items',
       'study_reviews',
       'progress',

@@ -54,6 +54,8 @@ export const SearchAnswer = z.object({
         ordinal: z.int(),
         text: z.string(),
         startsAt: z.int(),
+        endsAt: z.int(),
+        headings: z.array(z.string()),
         highlights: z.array(z.object({ startsAt: z.int(), endsAt: z.int() })).optional(),
       }),
       score: z.number(),

@@ -6,7 +6,7 @@ import type { Counter } from 'prom-client';
 import type { EmbeddedPassage } from '../commands/document-rows';
 import { KeepEmbedding, type Embedding } from '../commands/keep-embedding';
 import { EmbeddingsUnavailable, type EmbeddingFailure } from '../domain/document.errors';
-import { cutPassages } from '../domain/passages';
+import { contentKey, cutPassages, passageLimits, textWithContext, type Passage } from '../domain/passages';
 import { VectorSpaces } from '../queries/search/vector-spaces';
 import { embedEach } from './embed-each';
 import { EmbeddingModels } from './embedding-models';
@@ -24,6 +24,11 @@ interface StoredText {
   version: number;
 }
 
+/** What the model has said about the document as it was. */
+const FORMER = `
+  select encode(f.content_key, 'hex') as key from former_vectors f join vector_spaces s using (space)
+  where f.user_id = $1 and f.document_id = $2 and s.model = $3`;
+
 /** Embeds a document in the background, read and written as its learner. If that fails for good, the document says so. */
 @Injectable()
 export class EmbedDocument implements JobHandler {
@@ -40,8 +45,8 @@ export class EmbedDocument implements JobHandler {
   run(job: Job): Promise<void> {
     return this.asItIsNow(job, async (document) => {
       const embeddings = this.models.of(await this.spaces.serving());
-      const embedded = await this.embed(job, cutPassages(await this.textOf(job, document)), embeddings);
-      return { model: embeddings.model, ...embedded };
+      const passages = cutPassages(await this.textOf(job, document), passageLimits(embeddings.maxWords));
+      return { model: embeddings.model, ...(await this.embed(job, passages, embeddings)) };
     });
   }
 
@@ -62,8 +67,9 @@ export class EmbedDocument implements JobHandler {
       if (!document) return;
       const embedding = { version: document.version, ...(await make(document)) };
       try {
-        await this.commands.execute(new KeepEmbedding(actor, subjectId, embedding));
-        return this.count(embedding.passages);
+        const { value: status } = await this.commands.execute(new KeepEmbedding(actor, subjectId, embedding));
+        if (status === 'failed') this.failed.inc();
+        return;
       } catch (error) {
         if (!(error instanceof VersionMismatch)) throw error;
       }
@@ -75,29 +81,36 @@ export class EmbedDocument implements JobHandler {
     return (await this.keys.toOpen(actor.userId)).open('documents.content', subjectId, contentSealed);
   }
 
-  /** A passage on which the model fails is tried again with the others; at the last attempt they do without it. */
+  /**
+   * The model is asked for what it has not been asked before: of the rest the vectors have been put aside. A passage on which it fails
+   * is tried again with the others; at the last attempt they do without it.
+   */
   private async embed(
     job: Job,
-    passages: readonly EmbeddedPassage[],
+    passages: readonly Passage[],
     embeddings: Embeddings,
   ): Promise<Pick<Embedding, 'passages' | 'failure'>> {
-    const done: EmbeddedPassage[] = [];
+    const isFormer = await this.formerPassages(job, embeddings.model);
+    const isNew = passages.filter((passage) => !isFormer(passage));
+    const vectors = new Map<Passage, number[] | undefined>();
     let failure: EmbeddingFailure | undefined;
-    for (let from = 0; from < passages.length; from += embeddings.batch) {
+    for (let from = 0; from < isNew.length; from += embeddings.batch) {
       job.ending.throwIfAborted();
-      const batch = passages.slice(from, from + embeddings.batch);
-      const texts = batch.map(({ content }) => content);
-      const embedded = await embedEach(embeddings, texts, job.ending);
-      done.push(...batch.map((passage, nr) => ({ ...passage, embedding: embedded.vectors[nr] })));
+      const batch = isNew.slice(from, from + embeddings.batch);
+      const embedded = await embedEach(embeddings, batch.map(textWithContext), job.ending);
+      batch.forEach((passage, nr) => vectors.set(passage, embedded.vectors[nr]));
       failure ??= embedded.failure;
       if (failure && job.attempt < MAX_ATTEMPTS) throw new EmbeddingsUnavailable(failure);
     }
-    return { passages: done, failure };
+    this.embedded.inc([...vectors.values()].filter((vector) => vector).length);
+    return { passages: passages.map((passage) => ({ ...passage, embedding: vectors.get(passage) })), failure };
   }
 
-  private count(passages: readonly EmbeddedPassage[]): void {
-    const count = passages.filter(({ embedding }) => embedding).length;
-    this.embedded.inc(count);
-    if (count === 0) this.failed.inc();
+  private async formerPassages({ actor, subjectId }: Job, model: string): Promise<(passage: Passage) => boolean> {
+    const rows = await this.database.read<{ key: string }>(actor, FORMER, [actor.userId, subjectId, model]);
+    if (rows.length === 0) return () => false;
+    const keys = new Set(rows.map(({ key }) => key));
+    const cipher = await this.keys.toOpen(actor.userId);
+    return (passage) => keys.has(contentKey(cipher, passage).toString('hex'));
   }
 }
