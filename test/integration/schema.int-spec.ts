@@ -39,6 +39,8 @@ const WITHOUT_ENTITY = [
   'document_types',
   'document_passages',
   'passage_vectors',
+  'published_documents',
+  'published_passages',
   'vector_spaces',
   'jobs',
   'master_keys',

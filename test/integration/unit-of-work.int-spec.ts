@@ -84,6 +84,8 @@ describe('The unit of work', () => {
       'documents',
       'document_passages',
       'passage_vectors',
+      'published_documents',
+      'published_passages',
       'study_items',
       'study_reviews',
       'progress',

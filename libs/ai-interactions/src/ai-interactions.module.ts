@@ -9,9 +9,11 @@ import { DeleteChatHandler } from './commands/delete-chat';
 import { DeleteDocumentHandler } from './commands/delete-document';
 import { ImportDocumentsHandler } from './commands/import-documents';
 import { KeepEmbeddingHandler } from './commands/keep-embedding';
+import { PublishDocumentHandler } from './commands/publish-document';
 import { RenameChatHandler } from './commands/rename-chat';
 import { SetContextVectorHandler } from './commands/set-context-vector';
 import { StartChatHandler } from './commands/start-chat';
+import { UnpublishDocumentHandler } from './commands/unpublish-document';
 import { Chat, ChatMessage } from './domain/chat.entity';
 import { Document } from './domain/document.entity';
 import { DocumentAdded, DocumentChanged, DocumentsImported } from './ai-interactions.events';
@@ -25,10 +27,14 @@ import { GetChatHandler } from './queries/get-chat';
 import { GetDocumentHandler } from './queries/get-document';
 import { ListChatsHandler } from './queries/list-chats';
 import { ListDocumentsHandler } from './queries/list-documents';
+import { ListSharedDocumentsHandler } from './queries/list-shared-documents';
 import { FoundPassages } from './queries/search/found-passages';
 import { Highlights } from './queries/search/highlights';
 import { NearestPassages } from './queries/search/nearest-passages';
 import { RECALL, RECALL_BOUND, RecallMonitor } from './queries/search/recall-monitor';
+import { SharedFoundPassages } from './queries/search/shared-found';
+import { SharedNearestPassages } from './queries/search/shared-nearest';
+import { SharedWordedPassages } from './queries/search/shared-words';
 import { VectorSpaces } from './queries/search/vector-spaces';
 import { WordedPassages } from './queries/search/worded-passages';
 import { SearchDocumentsHandler } from './queries/search-documents';
@@ -58,14 +64,20 @@ const DOCUMENTS_AT_ONCE = 3;
     AddDocumentHandler,
     ChangeDocumentHandler,
     DeleteDocumentHandler,
+    PublishDocumentHandler,
+    UnpublishDocumentHandler,
     ImportDocumentsHandler,
     GetDocumentHandler,
     ListDocumentsHandler,
+    ListSharedDocumentsHandler,
     CountDocumentsHandler,
     SearchDocumentsHandler,
     NearestPassages,
     WordedPassages,
     FoundPassages,
+    SharedNearestPassages,
+    SharedWordedPassages,
+    SharedFoundPassages,
     Highlights,
     RecallMonitor,
     VectorSpaces,

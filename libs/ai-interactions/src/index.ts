@@ -6,9 +6,11 @@ export { ChangeDocument } from './commands/change-document';
 export { DeleteChat } from './commands/delete-chat';
 export { DeleteDocument } from './commands/delete-document';
 export { ImportDocuments } from './commands/import-documents';
+export { PublishDocument } from './commands/publish-document';
 export { RenameChat } from './commands/rename-chat';
 export { SetContextVector } from './commands/set-context-vector';
 export { StartChat, type NewChat } from './commands/start-chat';
+export { UnpublishDocument } from './commands/unpublish-document';
 export { MESSAGE_ROLES, type MessageRole, type NewMessage } from './domain/chat.entity';
 export { DOCUMENT_STATUSES, type DocumentChanges, type DocumentStatus } from './domain/document.entity';
 export {
@@ -28,12 +30,15 @@ export { GetChat } from './queries/get-chat';
 export { GetDocument } from './queries/get-document';
 export { ListChats, type ChatSummary } from './queries/list-chats';
 export { ListDocuments, type DocumentSummary } from './queries/list-documents';
+export { ListSharedDocuments, type SharedDocument } from './queries/list-shared-documents';
 export type { DocumentFilter } from './queries/search/document-filter';
 export type { FoundPassage } from './queries/search/found-passages';
 export {
   SEARCH_MODES,
+  SEARCH_SCOPES,
   SearchDocuments,
   type DocumentSearch,
   type SearchMode,
+  type SearchScope,
   type SearchResult,
 } from './queries/search-documents';

@@ -5,7 +5,14 @@ import { dimensionsOf, type NearestSearch } from './nearest-passages';
 import type { Fused } from './ranking';
 
 export interface FoundPassage {
-  document: { id: string; type: string; title: string | null; metadata: Record<string, unknown> };
+  document: {
+    id: string;
+    type: string;
+    title: string | null;
+    metadata: Record<string, unknown>;
+    /** The user whose it is; undefined: one's own. */
+    publishedBy?: string;
+  };
   /** `text` ends after 10,000 characters, which only a passage with a supplied embedding has; `highlights` are where a text's words are in it. */
   passage: { id: string; ordinal: number; text: string; startsAt: number; highlights?: Highlight[] };
   /** vector: cosine similarity; otherwise: the sum of reciprocal ranks. Of one search, higher is better. */
@@ -28,7 +35,7 @@ export const shownNearest = (userId: string) => `
   join documents d on d.user_id = ${userId} and d.id = p.document_id`;
 
 /** Two vectors are of the same text, nearly, where so small a part of their signs differs: a cosine above 0.995. */
-const SAME = 0.03;
+export const SAME = 0.03;
 
 /** Those that are like a better one come after all others. */
 const SHOW = `
