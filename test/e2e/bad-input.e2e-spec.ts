@@ -157,7 +157,7 @@ const BAD_TOKENS = [
   `Bearer ${Buffer.alloc(64).toString('base64url')}`,
 ];
 
-function tableOfDocumentRoutes(document: string, chat: string): Route[] {
+function tableOfDocumentRoutes(document: string, taught: string, chat: string): Route[] {
   const [documents, path] = ['/v1/documents', `/v1/documents/${document}`];
   const write = { versioned: true, idempotent: true } as const;
   const vector = Array(1536).fill(1);
@@ -181,8 +181,16 @@ function tableOfDocumentRoutes(document: string, chat: string): Route[] {
       method: 'POST',
       path: `${documents}/search`,
       as: 'learner',
-      body: { text: 'grass', k: 3, filter: { type: 'text', metadata: { a: 1 } }, mode: 'text' },
-      fields: { text: 'text', vector: 'vector', k: 'k', filter: 'object', 'filter.metadata': 'object', mode: 'choice' },
+      body: { text: 'grass', k: 3, filter: { type: 'text', metadata: { a: 1 } }, mode: 'text', scope: 'all' },
+      fields: {
+        text: 'text',
+        vector: 'vector',
+        k: 'k',
+        filter: 'object',
+        'filter.metadata': 'object',
+        mode: 'choice',
+        scope: 'choice',
+      },
       required: ['text'],
     },
     {
@@ -191,6 +199,9 @@ function tableOfDocumentRoutes(document: string, chat: string): Route[] {
       as: 'learner',
       queries: [...PAGE_QUERIES, ...['', '%00', 'a%00b', 'x'.repeat(33)].map((type) => `type=${type}`)],
     },
+    { method: 'GET', path: `${documents}/shared`, as: 'learner', queries: PAGE_QUERIES },
+    { method: 'PUT', path: `${documents}/${taught}/publication`, as: 'teacher', ...write },
+    { method: 'DELETE', path: `${documents}/${taught}/publication`, as: 'teacher', ...write },
     { method: 'GET', path, as: 'learner' },
     { method: 'PATCH', path, as: 'learner', ...write, body, fields },
     { method: 'DELETE', path, as: 'learner', ...write },
@@ -555,11 +566,8 @@ describe.each(waysToRun)('bad input, $name', (way) => {
     const progress = await ada.http.post('/v1/progress', { category: 'algebra', score: 62.5 });
     const item = await ada.http.post('/v1/study/items', { type: 'flashcard', content: { front: 'a', back: 'b' } });
     await ada.http.post(`/v1/study/items/${item.body.id}/reviews`, { clientReviewId: 'x', rating: 3 });
-    const document = await ada.http.post('/v1/documents', {
-      type: 'text',
-      content: 'Grass is green.',
-      embedding: Array(1536).fill(1),
-    });
+    const grass = { type: 'text', content: 'Grass is green.', embedding: Array(1536).fill(1) };
+    const document = await ada.http.post('/v1/documents', grass);
     const admin = await run.admin();
     await admin.put(`/v1/users/${ada.id}/subscription`, {
       plan: 'gold',
@@ -571,13 +579,14 @@ describe.each(waysToRun)('bad input, $name', (way) => {
     const teacher = await run.newUser('TEACHER');
     const scopes = ['progress', 'study', 'documents', 'chats'];
     await ada.http.post(`/v1/users/${ada.id}/grants`, { teacherId: teacher.id, scopes });
+    const taught = await teacher.http.post('/v1/documents', grass);
     const another = await run.newUser('TEACHER');
     clients = { nobody: run.http, learner: ada.http, admin, teacher: teacher.http };
     routes = [
       ...tableOfRoutes(ada, chat.body.id, chat.body.messages[0].id, progress.body.id),
       ...tableOfStudyRoutes(item.body.id),
       ...tableOfAccessRoutes(account.body.id, ada.id, another.id),
-      ...tableOfDocumentRoutes(document.body.id, chat.body.id),
+      ...tableOfDocumentRoutes(document.body.id, taught.body.id, chat.body.id),
     ];
   });
 

@@ -57,6 +57,7 @@ describe.each(waysToRun)('documents, $name', (way) => {
       status: 'pending',
       failure: null,
       passages: 0,
+      publishedAt: null,
       createdAt: expect.any(String),
       updatedAt: answer.body.createdAt,
       version: 1,

@@ -48,6 +48,15 @@ const teacher = (table: string, scope: string): Policy => [
   null,
 ];
 
+/** Everybody reads what some may publish of their own. */
+const PUBLISHER = `(${SELF} AND (current_setting('app.role'::text, true) = ANY (ARRAY['TEACHER'::text, 'ADMIN'::text, 'SERVICE'::text])))`;
+const published = (table: string): Policy[] => [
+  owner(table),
+  [`${table}_publish`, 'INSERT', app, null, PUBLISHER],
+  [`${table}_read`, 'SELECT', app, 'true', null],
+  [`${table}_withdraw`, 'DELETE', app, PUBLISHER, null],
+];
+
 const POLICIES: Record<string, Policy[]> = {
   audit_batches: [
     owner('audit_batches'),
@@ -113,6 +122,8 @@ const POLICIES: Record<string, Policy[]> = {
   ],
   former_vectors: [owner('former_vectors'), self('former_vectors')],
   passage_vectors: [owner('passage_vectors'), self('passage_vectors')],
+  published_documents: published('published_documents'),
+  published_passages: published('published_passages'),
   progress: [owner('progress'), self('progress'), teacher('progress', 'progress')],
   revoked_sessions: [owner('revoked_sessions'), ['revoked_sessions_worker', 'ALL', worker, 'true', 'false']],
   service_accounts: [admin('service_accounts'), owner('service_accounts')],
@@ -169,6 +180,8 @@ const GRANTS: Record<string, Record<string, string>> = {
     passage_vectors: 'DELETE,INSERT,SELECT',
     profiles: CRUD,
     progress: CRUD,
+    published_documents: 'DELETE,INSERT,SELECT',
+    published_passages: 'DELETE,INSERT,SELECT',
     service_accounts: CRUD,
     service_keys: 'DELETE,INSERT,SELECT',
     sessions: CRUD,
@@ -305,6 +318,8 @@ describe('The catalog', () => {
         'passage_vectors',
         'profiles',
         'progress',
+        'published_documents',
+        'published_passages',
         'sessions',
         'study_items',
         'study_reviews',
@@ -350,6 +365,9 @@ describe('The catalog', () => {
         'documents_type',
         'former_vectors_space',
         'passage_vectors_space',
+        'published_documents_space',
+        'published_documents_type',
+        'published_passages_space',
         'study_items_type',
         'user_emails_pkey',
         'users_pkey',

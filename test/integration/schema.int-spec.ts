@@ -40,6 +40,8 @@ const WITHOUT_ENTITY = [
   'document_passages',
   'passage_vectors',
   'former_vectors',
+  'published_documents',
+  'published_passages',
   'vector_spaces',
   'chat_turns',
   'jobs',

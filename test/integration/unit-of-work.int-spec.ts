@@ -86,6 +86,8 @@ describe('The unit of work', () => {
       'document_passages',
       'passage_vectors',
       'former_vectors',
+      'published_documents',
+      'published_passages',
       'study_items',
       'study_reviews',
       'progress',

@@ -59,6 +59,13 @@ export class DocumentChanged extends LearnerEvent {
 export class DocumentDeleted extends LearnerEvent {
   static override readonly topic = 'document.deleted';
 }
+/** Others may find it as it is now: for the first time, or anew. */
+export class DocumentPublished extends LearnerEvent {
+  static override readonly topic = 'document.published';
+}
+export class DocumentUnpublished extends LearnerEvent {
+  static override readonly topic = 'document.unpublished';
+}
 export class DocumentEmbedded extends LearnerEvent {
   static override readonly topic = 'document.embedded';
 }

@@ -10,8 +10,10 @@ import { DeleteChatHandler } from './commands/delete-chat';
 import { DeleteDocumentHandler } from './commands/delete-document';
 import { ImportDocumentsHandler } from './commands/import-documents';
 import { KeepEmbeddingHandler } from './commands/keep-embedding';
+import { PublishDocumentHandler } from './commands/publish-document';
 import { SetContextVectorHandler } from './commands/set-context-vector';
 import { StartChatHandler } from './commands/start-chat';
+import { UnpublishDocumentHandler } from './commands/unpublish-document';
 import { Chat, ChatMessage } from './domain/chat.entity';
 import { Document } from './domain/document.entity';
 import { ChatStarted, DocumentAdded, DocumentChanged, DocumentsImported, MessageAppended } from './ai-interactions.events';
@@ -29,11 +31,15 @@ import { GetDocumentHandler } from './queries/get-document';
 import { ListChatsHandler } from './queries/list-chats';
 import { ListDocumentsHandler } from './queries/list-documents';
 import { ListLeavesHandler } from './queries/list-leaves';
+import { ListSharedDocumentsHandler } from './queries/list-shared-documents';
 import { SearchChatsHandler } from './queries/search-chats';
 import { FoundPassages } from './queries/search/found-passages';
 import { Highlights } from './queries/search/highlights';
 import { NearestPassages } from './queries/search/nearest-passages';
 import { RECALL, RECALL_BOUND, RecallMonitor } from './queries/search/recall-monitor';
+import { SharedFoundPassages } from './queries/search/shared-found';
+import { SharedNearestPassages } from './queries/search/shared-nearest';
+import { SharedWordedPassages } from './queries/search/shared-words';
 import { VectorSpaces } from './queries/search/vector-spaces';
 import { WordedPassages } from './queries/search/worded-passages';
 import { SearchDocumentsHandler } from './queries/search-documents';
@@ -76,14 +82,20 @@ const EMBEDDED_AT_ONCE = 3;
     AddDocumentHandler,
     ChangeDocumentHandler,
     DeleteDocumentHandler,
+    PublishDocumentHandler,
+    UnpublishDocumentHandler,
     ImportDocumentsHandler,
     GetDocumentHandler,
     ListDocumentsHandler,
+    ListSharedDocumentsHandler,
     CountDocumentsHandler,
     SearchDocumentsHandler,
     NearestPassages,
     WordedPassages,
     FoundPassages,
+    SharedNearestPassages,
+    SharedWordedPassages,
+    SharedFoundPassages,
     Highlights,
     RecallMonitor,
     VectorSpaces,

@@ -7,8 +7,10 @@ export { ChangeDocument } from './commands/change-document';
 export { DeleteChat } from './commands/delete-chat';
 export { DeleteDocument } from './commands/delete-document';
 export { ImportDocuments } from './commands/import-documents';
+export { PublishDocument } from './commands/publish-document';
 export { SetContextVector } from './commands/set-context-vector';
 export { StartChat, type NewChat } from './commands/start-chat';
+export { UnpublishDocument } from './commands/unpublish-document';
 export { MESSAGE_ROLES, type ChatChanges, type MessageRole, type NewMessage } from './domain/chat.entity';
 export { DOCUMENT_STATUSES, type DocumentChanges, type DocumentStatus } from './domain/document.entity';
 export {
@@ -29,13 +31,16 @@ export { GetDocument } from './queries/get-document';
 export { ListChats, type ChatFilter, type ChatSummary } from './queries/list-chats';
 export { ListDocuments, type DocumentSummary } from './queries/list-documents';
 export { ListLeaves, type Leaf, type Leaves } from './queries/list-leaves';
+export { ListSharedDocuments, type SharedDocument } from './queries/list-shared-documents';
 export { SearchChats, type ChatSearch, type ChatSearchResult, type FoundChat } from './queries/search-chats';
 export type { DocumentFilter } from './queries/search/document-filter';
 export type { FoundPassage } from './queries/search/found-passages';
 export {
   SEARCH_MODES,
+  SEARCH_SCOPES,
   SearchDocuments,
   type DocumentSearch,
   type SearchMode,
+  type SearchScope,
   type SearchResult,
 } from './queries/search-documents';

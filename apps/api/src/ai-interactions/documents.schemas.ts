@@ -1,4 +1,4 @@
-import { DOCUMENT_STATUSES, DocumentFields, SEARCH_MODES, VectorInput } from '@studently/ai-interactions';
+import { DOCUMENT_STATUSES, DocumentFields, SEARCH_MODES, SEARCH_SCOPES, VectorInput } from '@studently/ai-interactions';
 import { z } from 'zod';
 import { Id, JsonObject, PageQuery, text, Time } from '../http/schemas';
 
@@ -21,6 +21,7 @@ export const SearchBody = z
       })
       .optional(),
     mode: z.enum(SEARCH_MODES).default('hybrid'),
+    scope: z.enum(SEARCH_SCOPES).default('own'),
     cursor: z.string().max(12_000).optional(),
   })
   .refine((search) => search.text !== undefined || (search.vector !== undefined && search.mode !== 'text'), {
@@ -36,6 +37,7 @@ export const DocumentSummaryAnswer = z.object({
   status: z.enum(DOCUMENT_STATUSES),
   failure: z.string().nullable(),
   passages: z.int(),
+  publishedAt: Time.nullable(),
   createdAt: Time,
   updatedAt: Time,
   version: z.int(),
@@ -45,10 +47,25 @@ export const DocumentAnswer = DocumentSummaryAnswer.extend({ content: z.string()
 
 export const SearchMeta = z.object({ strategy: z.string(), estimatedMatches: z.int(), tookMs: z.number() });
 
+export const SharedDocumentAnswer = z.object({
+  id: Id,
+  type: z.string(),
+  title: z.string().nullable(),
+  metadata: JsonObject,
+  publishedBy: Id,
+  publishedAt: Time,
+});
+
 export const SearchAnswer = z.object({
   items: z.array(
     z.object({
-      document: z.object({ id: Id, type: z.string(), title: z.string().nullable(), metadata: JsonObject }),
+      document: z.object({
+        id: Id,
+        type: z.string(),
+        title: z.string().nullable(),
+        metadata: JsonObject,
+        publishedBy: Id.optional(),
+      }),
       passage: z.object({
         id: Id,
         ordinal: z.int(),

@@ -23,6 +23,7 @@ export interface Rule {
 const EVERYBODY = ROLES;
 const NOBODY: readonly Role[] = [];
 const ADMIN: readonly Role[] = ['ADMIN'];
+const PUBLISHERS: readonly Role[] = ['TEACHER', 'ADMIN'];
 
 const open: Rule = { anonymous: true, own: EVERYBODY };
 const forAdmin: Rule = { own: ADMIN };
@@ -33,6 +34,9 @@ const ownOne = (service?: ServiceScope): Rule => ({ own: EVERYBODY, other: NOBOD
 /** One's own account, or for an ADMIN anybody's. */
 const account = (service?: ServiceScope): Rule => ({ own: EVERYBODY, other: ADMIN, service });
 const accountForAdmin = (service?: ServiceScope): Rule => ({ own: ADMIN, other: ADMIN, service });
+
+/** One thing of one's own, for those who may show it to everybody. Others are denied whatever they name, so nothing is told. */
+const publishing: Rule = { own: PUBLISHERS, service: 'documents:write' };
 
 /** Of a learner who has granted it, and of nobody else, read-only. */
 const shared = (granted: GrantScope): Rule => ({ own: NOBODY, other: NOBODY, granted });
@@ -106,9 +110,12 @@ export const POLICY = {
   listDocuments: own('documents:read'),
   importDocuments: own('documents:write'),
   searchDocuments: own('documents:read'),
+  listSharedDocuments: own('documents:read'),
   getDocument: ownOne('documents:read'),
   changeDocument: ownOne('documents:write'),
   deleteDocument: ownOne('documents:write'),
+  publishDocument: publishing,
+  unpublishDocument: publishing,
 
   addStudyItem: own('study:write'),
   importStudyItems: own('study:write'),

@@ -45,6 +45,12 @@ export class EmbeddingsAway extends DependencyAway {
   }
 }
 
+export class DocumentNotReady extends DomainError {
+  constructor() {
+    super('conflict', 'DOCUMENT_NOT_READY', 'Only a document that is ready can be published: wait until its status says so.');
+  }
+}
+
 /** Why a document has no embedding, as its view shows it. */
 export type EmbeddingFailure =
   | 'EMBEDDING_FAILED' // the model gave up on it, each time

@@ -5,7 +5,14 @@ import { dimensionsOf, type NearestSearch } from './nearest-passages';
 import type { Fused } from './ranking';
 
 export interface FoundPassage {
-  document: { id: string; type: string; title: string | null; metadata: Record<string, unknown> };
+  document: {
+    id: string;
+    type: string;
+    title: string | null;
+    metadata: Record<string, unknown>;
+    /** The user whose it is; undefined: one's own. */
+    publishedBy?: string;
+  };
   /**
    * Of the document, `slice(startsAt, endsAt)` is the text, which ends after 10,000 characters: only a passage with a supplied
    * embedding has more. `headings` are those that it stands under, outermost first; `highlights` are where a text's words are in it.
@@ -40,7 +47,7 @@ export const shownNearest = (userId: string) => `
   join documents d on d.user_id = ${userId} and d.id = p.document_id`;
 
 /** Two vectors are of the same text, nearly, where so small a part of their signs differs: a cosine above 0.995. */
-const SAME = 0.03;
+export const SAME = 0.03;
 
 /** Those that are like a better one come after all others. */
 const SHOW = `

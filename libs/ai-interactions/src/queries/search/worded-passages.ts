@@ -25,9 +25,9 @@ export interface Worded {
 }
 
 /** Like it enough: trigrams forgive misspelling. */
-const TITLE_LIKENESS = 0.6;
+export const TITLE_LIKENESS = 0.6;
 /** A shorter title is in too many texts. */
-const SHORTEST_TITLE = 4;
+export const SHORTEST_TITLE = 4;
 
 /**
  * One learner's passages by their words. Any word of the text counts (ts_rank); all of them count more, the nearer to each other
