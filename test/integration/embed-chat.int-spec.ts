@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { AppendMessage, DeleteChat, SetContextVector, StartChat, type NewMessage } from '@studently/ai-interactions';
 import { LearnerKeys, type Learner } from '@studently/platform';
 import { EmbeddingsUnavailable } from '../../libs/ai-interactions/src/domain/document.errors';
@@ -21,6 +21,15 @@ interface Chat {
   isMean: boolean | null;
 }
 
+function vectorOf(text: string): number[] | undefined {
+  const words = text.match(/[a-z0-9]+/gi);
+  if (!words) return undefined;
+  const vector = Array<number>(1536).fill(0);
+  for (const word of words) vector[createHash('sha256').update(word).digest().readUInt16BE() % 1536]! += 1;
+  const length = Math.hypot(...vector);
+  return vector.map((element) => element / length);
+}
+
 describe('Embedding chats in the background', () => {
   let contexts: TestContexts;
   let embeddings: LocalEmbeddings;
@@ -32,6 +41,7 @@ describe('Embedding chats in the background', () => {
   afterAll(() => contexts?.stop());
   beforeEach(async () => {
     ada = await contexts.newLearner();
+    pretend();
   });
   afterEach(() => jest.restoreAllMocks());
 
@@ -66,14 +76,13 @@ describe('Embedding chats in the background', () => {
     );
   const jobs = async (id: string) =>
     (await rows<{ count: number }>('select count(*)::int from jobs where subject_id = $1', [id]))[0]!.count;
-  /** The model as it is, but for what is done before. @returns the texts that it was asked for */
-  function pretend(what: (texts: readonly string[]) => Promise<void> | void): string[] {
-    const real = embeddings.embedPassages.bind(embeddings);
+  /** A model for which each word is a direction. @param what is done before it answers @returns the texts that it was asked for */
+  function pretend(what: (texts: readonly string[]) => Promise<void> | void = () => {}): string[] {
     const asked: string[] = [];
     jest.spyOn(embeddings, 'embedPassages').mockImplementation(async (texts) => {
       asked.push(...texts);
       await what(texts);
-      return real(texts);
+      return texts.map(vectorOf);
     });
     return asked;
   }
@@ -105,7 +114,7 @@ describe('Embedding chats in the background', () => {
   });
 
   it('a long message is one turn, the mean of its passages', async () => {
-    const asked = pretend(() => {});
+    const asked = pretend();
     const id = await start(Array<string>(20).fill(SENTENCE).join(' '));
     await embedded(id);
     expect(asked.length).toBeGreaterThan(3);

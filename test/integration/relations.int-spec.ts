@@ -5,6 +5,7 @@ import { BootstrapAdmin, DeleteUser, OpenSession, PutProfile, PutSubscription, R
 import type { Learner } from '@studently/platform';
 import { AddStudyItem, ImportStudyItems, RecordProgress, ReviewItem } from '@studently/study';
 import { until } from '../e2e/support';
+import { LocalEmbeddings } from '../../libs/ai-interactions/src/embeddings/local-embeddings';
 import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
 import { withClient } from '../support/servers';
@@ -32,6 +33,7 @@ describe('Relations', () => {
   const rows = <Row extends object>(text: string, values: unknown[] = []) => sql<Row>(contexts.database.adminUrl, text, values);
   beforeAll(async () => {
     contexts = await TestContexts.start();
+    jest.spyOn(contexts.app.get(LocalEmbeddings), 'embedPassages').mockResolvedValue([]); // it knows no word
   });
   afterAll(() => contexts?.stop());
 

@@ -7,7 +7,7 @@ import { vectorText } from '../domain/vector';
 import { LOCAL_MODEL, LocalEmbeddings } from '../embeddings/local-embeddings';
 import { CHAT_SUMMARY } from './chat.read-model';
 import type { ChatSummary } from './list-chats';
-import { hashedWordsOf } from './question-words';
+import { anyAndAll, hashed, wordsIn } from './search/question-words';
 
 /** What is looked for: a text, a vector, or both, of which the vector then stands for the meaning. */
 export interface ChatSearch {
@@ -44,7 +44,7 @@ export class SearchChats extends Query<View<ChatSearchResult>> {
 
 /**
  * A chat is ranked by its best message, by what it is about, and by its title, and the ranks are fused as those of passages are
- * (search-documents.ts). A message is ranked by its meaning ($2) and by its words ($7 any of them, $8 all of them), which count
+ * (search/ranking.ts). A message is ranked by its meaning ($2) and by its words ($7 any of them, $8 all of them), which count
  * twice; so the best message of a chat counts as much as both together. $4 is the model that the vector can be compared with; null: any.
  */
 const SQL = `
@@ -106,7 +106,7 @@ export class SearchChatsHandler implements IQueryHandler<SearchChats> {
       search.vector ? null : LOCAL_MODEL,
       archived ?? null,
       k,
-      ...(text === undefined ? [null, null] : await hashedWordsOf(this.database, this.keys, actor, text)),
+      ...(text === undefined ? [null, null] : await this.wordsOf(actor, text)),
     ]);
     const found = JSON.parse(await openSealedJson(this.keys, row!.items)) as FoundChat[];
     const items = found.map(({ message, ...rest }) => ({
@@ -116,6 +116,11 @@ export class SearchChatsHandler implements IQueryHandler<SearchChats> {
     const strategy = [vector && 'exact', text !== undefined && 'text'].filter(Boolean).join('+') || 'none';
     const tookMs = Math.round((performance.now() - began) * 10) / 10;
     return View.of({ items, meta: { strategy, estimatedMatches: row!.matched, tookMs } });
+  }
+
+  private async wordsOf(actor: Learner, text: string): Promise<string[]> {
+    const words = await wordsIn(this.database, actor, text);
+    return anyAndAll(hashed(words, await this.keys.toSeal(actor.userId))); // who has nothing yet finds nothing
   }
 
   /** Without the model chats are found by their words. */
