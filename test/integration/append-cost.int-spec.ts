@@ -61,6 +61,5 @@ describe('AI-3 Appending to a chat of 5,000 messages', () => {
     expect(atFiveThousand.statements).toBe(atTen.statements);
     expect(atTen.pages).toBeGreaterThan(5); // so that it is not nothing that is compared
     expect(atFiveThousand.pages).toBeLessThanOrEqual(1.25 * atTen.pages);
-    process.stdout.write(`\npages an append: ${atTen.pages} at 10 messages, ${atFiveThousand.pages} at 5,000\n`);
   });
 });
