@@ -221,6 +221,7 @@ const GRANTS: Record<string, Record<string, string>> = {
     'import_batches(id)': 'SELECT',
     'import_batches(user_id)': 'SELECT',
     jobs: CRUD,
+    'leave_filling()': 'EXECUTE',
     master_keys: 'INSERT,SELECT',
     outbox: CRUD,
     'prepare_audit_months()': 'EXECUTE',
@@ -241,6 +242,7 @@ const SECURITY_DEFINER = [
   'find_service_key',
   'forget_teacher',
   'is_teacher',
+  'leave_filling',
   'own_events',
   'prepare_audit_months',
   'remember_revocation',
@@ -248,7 +250,7 @@ const SECURITY_DEFINER = [
 ];
 
 /** Those that the worker calls. */
-const WORKERS = ['prepare_audit_months', 'serve_model'];
+const WORKERS = ['leave_filling', 'prepare_audit_months', 'serve_model'];
 
 const NOT_OF_AN_EXTENSION = (oid: string) => `not exists (select from pg_depend d where d.objid = ${oid} and d.deptype = 'e')`;
 

@@ -20,7 +20,10 @@ import { ChatStarted, DocumentAdded, DocumentChanged, DocumentsImported, Message
 import { EMBED_CHAT, EMBEDDED_TURNS, EmbedChat } from './embeddings/embed-chat';
 import { EMBED_DOCUMENT, EMBEDDED_PASSAGES, EmbedDocument, FAILED_DOCUMENTS } from './embeddings/embed-document';
 import { embeddingModelsProvider } from './embeddings/embedding-models';
+import { FILL_DOCUMENT, FillDocument } from './embeddings/fill-document';
 import { ModelChoice } from './embeddings/model-choice';
+import { RecallGate } from './embeddings/recall-gate';
+import { SpaceFiller } from './embeddings/space-filler';
 import { EMBEDDING_CALLS } from './embeddings/openai-embeddings';
 import { branchModel, chatModel } from './queries/chat.read-model';
 import { CountDocumentsHandler } from './queries/count-documents';
@@ -102,6 +105,9 @@ const EMBEDDED_AT_ONCE = 3;
     KeepEmbeddingHandler,
     embeddingModelsProvider,
     ModelChoice,
+    FillDocument,
+    SpaceFiller,
+    RecallGate,
     EmbedDocument,
     EmbedChat,
     ...metrics,
@@ -113,6 +119,7 @@ export class AiInteractionsModule implements OnModuleInit {
     private readonly jobs: Jobs,
     private readonly embedDocument: EmbedDocument,
     private readonly embedChat: EmbedChat,
+    private readonly fillDocument: FillDocument,
   ) {}
 
   onModuleInit(): void {
@@ -120,6 +127,7 @@ export class AiInteractionsModule implements OnModuleInit {
     this.readModels.register(branchModel);
     this.readModels.register(documentModel);
     this.jobs.register(EMBED_DOCUMENT, this.embedDocument, EMBEDDED_AT_ONCE);
+    this.jobs.register(FILL_DOCUMENT, this.fillDocument, EMBEDDED_AT_ONCE);
     const itself = (event: { subjectId: string; toBeEmbedded: boolean }) => (event.toBeEmbedded ? [event.subjectId] : []);
     this.jobs.on(DocumentAdded, EMBED_DOCUMENT, itself);
     this.jobs.on(DocumentChanged, EMBED_DOCUMENT, itself);

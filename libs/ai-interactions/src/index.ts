@@ -44,3 +44,7 @@ export {
   type SearchScope,
   type SearchResult,
 } from './queries/search-documents';
+export { chosenModel, EmbeddingModels } from './embeddings/embedding-models';
+export { LOCAL_MODEL } from './embeddings/local-embeddings';
+export { RecallGate, type GateResult } from './embeddings/recall-gate';
+export { SpaceMigration, type MigrationStatus } from './embeddings/space-migration';

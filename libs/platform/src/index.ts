@@ -50,6 +50,7 @@ export { snapshotSees } from './persistence/read-token';
 export { checkServer } from './persistence/server-checks';
 export { servedTarget } from './persistence/served-target';
 export type { Transaction } from './persistence/transaction';
+export { withOwner, type OwnerQuery } from './persistence/with-owner';
 export { UnitOfWork } from './persistence/unit-of-work';
 export { addressPrincipal } from './rate-limit/address';
 export { ExpiringMap } from './rate-limit/expiring-map';

@@ -95,3 +95,12 @@ export async function meanVector(tx: Transaction, { userId, id }: Document, mode
   );
   return row!.mean === null ? undefined : (JSON.parse(row!.mean) as number[]);
 }
+
+/** While the vectors of another model are kept as well, the passages get theirs by a job. The one that serves may be another one by now. */
+export async function leaveToFill(tx: Transaction, { userId, id }: Document, model: string): Promise<void> {
+  await tx.query(
+    `insert into jobs (job, learner_id, subject_id) select 'fill-document', $1, $2
+     where exists (select from vector_spaces where state <> 'supplied' and model <> $3)`,
+    [userId, id, model],
+  );
+}

@@ -4,7 +4,7 @@ import { UnitOfWork, VersionMismatch, View, type Learner, type Transaction, type
 import { DocumentEmbedded, DocumentEmbeddingFailed } from '../ai-interactions.events';
 import { Document, type DocumentStatus } from '../domain/document.entity';
 import type { EmbeddingFailure } from '../domain/document.errors';
-import { addPassages, forgetFormerVectors, meanVector, type EmbeddedPassage } from './document-rows';
+import { addPassages, forgetFormerVectors, leaveToFill, meanVector, type EmbeddedPassage } from './document-rows';
 
 export interface Embedding {
   /** Of the document that was read. */
@@ -48,6 +48,7 @@ export class KeepEmbeddingHandler implements ICommandHandler<KeepEmbedding> {
     const mean = failure ? undefined : await meanVector(tx, document, model);
     if (mean) {
       await forgetFormerVectors(tx, document);
+      await leaveToFill(tx, document, model);
       document.embedded(mean, model);
       tx.record(new DocumentEmbedded(document.userId, document.id, ['status', 'passages']));
     } else {

@@ -37,15 +37,21 @@ export class EmbeddingModels implements OnApplicationShutdown {
     return made;
   }
 
-  /** The key is for the address of the settings, and for no other. */
   private make(name: string, otherUrl: string | null): Embeddings {
-    const { EMBEDDINGS_URL, EMBEDDINGS_API_KEY, EMBEDDINGS_THREADS } = this.settings;
+    const { EMBEDDINGS_URL, EMBEDDINGS_THREADS } = this.settings;
     if (name === LOCAL_MODEL) return new LocalEmbeddings(EMBEDDINGS_THREADS);
     const { model, dimensions } = NAME.exec(name)!.groups as { model: string; dimensions?: string };
     const url = otherUrl ?? EMBEDDINGS_URL;
     if (url === undefined) throw new EmbeddingsAway();
-    const apiKey = url === EMBEDDINGS_URL ? EMBEDDINGS_API_KEY : undefined;
-    return new OpenAiEmbeddings({ url, apiKey, model, dimensions: dimensions ? Number(dimensions) : undefined }, this.times);
+    const settings = { url, apiKey: this.keyFor(url), model, dimensions: dimensions ? Number(dimensions) : undefined };
+    return new OpenAiEmbeddings(settings, this.times);
+  }
+
+  /** Each key is for the address that the settings name with it, and for no other. */
+  private keyFor(url: string): string | undefined {
+    const { EMBEDDINGS_URL, EMBEDDINGS_API_KEY, EMBEDDINGS_NEXT_URL, EMBEDDINGS_NEXT_API_KEY } = this.settings;
+    if (url === EMBEDDINGS_URL) return EMBEDDINGS_API_KEY;
+    return url === EMBEDDINGS_NEXT_URL ? EMBEDDINGS_NEXT_API_KEY : undefined;
   }
 }
 

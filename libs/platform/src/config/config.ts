@@ -19,6 +19,7 @@ const token = (longest: number) =>
     .string()
     .regex(/^[\x21-\x7e]+$/, 'must be of ASCII letters, digits and signs')
     .max(longest);
+const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an address that starts with https:// or http://' });
 const redisUrl = textWithout(faultOfRedisAddresses);
 const REDIS_URLS = ['REDIS_URL', 'REDIS_SESSIONS_URL', 'REDIS_JOBS_URL'] as const;
 
@@ -59,13 +60,14 @@ const Settings = z
     /** The model that comes along: how many threads, of 350 MB each. */
     EMBEDDINGS_THREADS: count(1, 16).default(1),
     /** Where `/embeddings` is asked for, in OpenAI's protocol. */
-    EMBEDDINGS_URL: z
-      .url({ protocol: /^https?$/, error: 'must be an address that starts with https:// or http://' })
-      .optional(),
+    EMBEDDINGS_URL: httpUrl.optional(),
     EMBEDDINGS_API_KEY: token(1000).optional(),
     EMBEDDINGS_MODEL: token(200).default('text-embedding-3-small'),
     /** Asked for where it is set, or where the model is one of OpenAI's; else the model's own, of up to 1536. */
     EMBEDDINGS_DIMENSIONS: count(1, 1536).optional(),
+    /** While another endpoint takes over: the key is for its address alone. */
+    EMBEDDINGS_NEXT_URL: httpUrl.optional(),
+    EMBEDDINGS_NEXT_API_KEY: token(1000).optional(),
     STUDENTLY_DATA_DIR: z.string().min(1).default('.studently'),
     /** Both by default in STUDENTLY_DATA_DIR: master.key, keys. */
     MASTER_KEY_FILE: z.string().min(1).optional(),
