@@ -131,6 +131,7 @@ const CHECKS: Record<string, Row[]> = {
   vector_spaces_model_check: [{ model: '' }, { model: long(201) }],
   vector_spaces_space_check: [{ space: -1 }],
   vector_spaces_state_check: [{ state: 'new' }],
+  vector_spaces_url_check: [{ url: 'ftp://x' }, { url: 'x' }],
 };
 
 /** What a second row shares with the first to break each key or UNIQUE; everything else differs. */

@@ -8,7 +8,7 @@ import {
   type GateResult,
   type MigrationStatus,
 } from '@studently/ai-interactions';
-import { loadSettings, type Settings } from '@studently/platform';
+import { DomainError, loadSettings, type Settings } from '@studently/platform';
 import { SingleBar } from 'cli-progress';
 import type { Command } from 'commander';
 import { withContexts } from './with-contexts';
@@ -56,7 +56,14 @@ export function addEmbeddings(program: Command): void {
     .action(async (options: StartOptions, command: Command) => {
       const { model, url } = wanted(options, command);
       // Whoever cannot reach it would only find out by a space that is never filled.
-      await withContexts((app) => app.get(EmbeddingModels).of({ model, url }).embedQuestion('water'));
+      await withContexts((app) => app.get(EmbeddingModels).of({ model, url }).embedQuestion('water')).catch(
+        (error: unknown) => {
+          if (!(error instanceof DomainError) || error.code !== 'EMBEDDINGS_UNAVAILABLE') throw error;
+          throw new Error(
+            `${model} makes no embeddings at ${url ?? 'EMBEDDINGS_URL'}: check name, address and key. Nothing was changed.`,
+          );
+        },
+      );
       if (options.dryRun) return say({ model, url, dryRun: true }, `${model} answers. Nothing was changed.`);
       await migrating((migration) => migration.start(model, url));
       if (options.wait) await waitUntilFilled(isForMachines());
