@@ -64,7 +64,7 @@ export class OpenAiServer {
   }
 
   /** From now on this happens to requests with such texts, so many times. */
-  fail(fault: ServerFault, { times = Infinity, when = () => true as boolean }: Partial<Omit<Planned, 'fault'>> = {}): void {
+  fail(fault: ServerFault, { times = Infinity, when = () => true }: Partial<Omit<Planned, 'fault'>> = {}): void {
     this.planned.push({ fault, when, times });
   }
 
