@@ -122,9 +122,17 @@ const isGoodEnd = (end: End) => end !== 'nowhere' && end !== 'line';
 
 /** The innermost headings before a word: as many as there is room for. */
 function contextOf({ section, from }: Word, limits: Size): string {
+  const before = section.filter(({ startsAt }) => startsAt < from); // the others are in the passage
+  return contextFrom(
+    before.map(({ title }) => title),
+    limits,
+  );
+}
+
+/** As much of the headings as is embedded with what stands under them, the innermost first. */
+export function contextFrom(headings: readonly string[], limits = passageLimits()): string {
   let context = '';
-  for (const { title, startsAt } of section.toReversed()) {
-    if (startsAt >= from) continue; // it is in the passage
+  for (const title of headings.toReversed()) {
     const longer = context ? `${title} > ${context}` : title;
     if (!isWithin(sizeOf(longer), limits, CONTEXT_PART)) break;
     context = longer;

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database, LearnerKeys, MAX_ATTEMPTS, type Job, type JobHandler } from '@studently/platform';
 import { EmbeddingsUnavailable } from '../domain/document.errors';
+import { contextFrom, textWithContext } from '../domain/passages';
 import { vectorText } from '../domain/vector';
 import { VectorSpaces, type VectorSpace } from '../queries/search/vector-spaces';
 import { embedEach } from './embed-each';
@@ -10,7 +11,7 @@ export const FILL_DOCUMENT = 'fill-document';
 
 /** A supplied vector belongs to every space. */
 const LACKING = `
-  select p.id, p.content, p.content_sealed as "contentSealed" from document_passages p
+  select p.id, p.content, p.content_sealed as "contentSealed", p.context_sealed as "contextSealed" from document_passages p
   where p.user_id = $1 and p.document_id = $2
     and exists (select from documents d where d.user_id = $1 and d.id = $2 and d.status = 'ready' and d.embedding_model <> 'client')
     and not exists (select from passage_vectors v where v.user_id = $1 and v.passage_id = p.id and v.space = $3)
@@ -25,6 +26,7 @@ interface StoredPassage {
   id: string;
   content: string | null;
   contentSealed: Buffer | null;
+  contextSealed: Buffer | null;
 }
 
 /** Gives the passages of a document the vectors that they lack, in each space, as their learner. Done twice it is as good as once. */
@@ -62,8 +64,10 @@ export class FillDocument implements JobHandler {
 
   private async textsOf(userId: string, passages: readonly StoredPassage[]): Promise<string[]> {
     const cipher = await this.keys.toOpen(userId);
-    return passages.map(({ id, content, contentSealed }) =>
-      contentSealed ? cipher.open('document_passages.content', id, contentSealed) : content!,
-    );
+    return passages.map(({ id, content, contentSealed, contextSealed }) => {
+      const text = contentSealed ? cipher.open('document_passages.content', id, contentSealed) : content!;
+      const headings = contextSealed ? cipher.open('document_passages.context', id, contextSealed).split('\n') : [];
+      return textWithContext({ content: text, context: contextFrom(headings.filter((heading) => !text.includes(heading))) });
+    });
   }
 }
