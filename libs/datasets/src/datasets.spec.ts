@@ -163,7 +163,7 @@ describe('HTML', () => {
     const html = `<title> A
       page</title><style>p{}</style><nav>x</nav><div class="a navheader">x</div><p hidden>x</p><p>y<script>x</script></p><p role=navigation>x`;
     expect(htmlText(html)).toEqual({ title: 'A page', text: 'y' });
-    expect(text('<div>'.repeat(100_000))).toBe('');
+    expect(text('<div>'.repeat(10_000))).toBe('');
   });
 
   it('is a document a file, under its title', async () => {
