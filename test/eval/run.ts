@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { thisMachine } from '../bench/harness/machine';
+import { thisMachine, type Machine } from '../bench/harness/machine';
 import { runProgram, wholeNumber } from '../support/program';
 import { fusedOffline, tune } from './harness/fusion';
 import { broken, judgeReported } from './harness/judge';
@@ -25,7 +25,7 @@ hybrid search is worse than the better of its parts beyond chance, or on no set 
 
   SET          ${names.join(', ')}; without one: all (about ten minutes on two cores)
   --json       one JSON object a line: { set, method, hitAt10, mrr, ndcgAt10, ci95, queries }
-  --full       every document and question, which takes an hour
+  --full       every document and question, which takes hours
   --seed N     which documents and questions are chosen otherwise (1)
   --save       writes docs/evaluation/ (all sets)
   --keep FILE  keeps what was found
@@ -62,8 +62,8 @@ function readOptions() {
 }
 
 type Options = ReturnType<typeof readOptions>;
-/** What was found, and among how much. */
-type Kept = Pick<Options, 'seed' | 'full'> & { rankings: Rankings[] };
+/** What was found, where, and among how much. */
+type Kept = Pick<Options, 'seed' | 'full'> & { machine: Machine; rankings: Rankings[] };
 
 let current: EvalContext | undefined;
 
@@ -78,7 +78,7 @@ async function collect({ sources, seed, full }: Options): Promise<Kept> {
       current.progress(source.name);
       rankings.push(await rankingsOf(current, platform, source.name, source.read({ seed, full })));
     }
-    return { seed, full, rankings };
+    return { machine: thisMachine(), seed, full, rankings };
   } finally {
     await current.close();
     current = undefined;
@@ -88,7 +88,9 @@ async function collect({ sources, seed, full }: Options): Promise<Kept> {
 async function run(options: Options): Promise<number> {
   const kept = options.from === undefined ? await collect(options) : (JSON.parse(readFileSync(options.from, 'utf8')) as Kept);
   if (options.keep !== undefined) writeFileSync(options.keep, JSON.stringify(kept));
-  const { rankings, seed, full } = kept;
+  const { machine, rankings, seed, full } = kept;
+  if (options.save && rankings.length < SOURCES.length)
+    throw new Error('--save keeps the figures of all sets: some were not kept');
   const judged = rankings.map(judgeReported);
   if (options.json) {
     for (const { lines } of judged) for (const line of lines) process.stdout.write(`${JSON.stringify(line, rounded)}\n`);
@@ -96,8 +98,8 @@ async function run(options: Options): Promise<number> {
     process.stdout.write(`${tableOf(judged)}\n${judged.map(reading).join('\n')}\n`.replaceAll('**', ''));
   }
   if (options.save) {
-    const tuned = tune(rankings);
-    await save({ machine: thisMachine(), seed, full, judged, tuned, fused: fusedOffline(rankings, tuned) });
+    const tuning = tune(rankings);
+    await save({ machine, seed, full, judged, tuning, fused: fusedOffline(rankings, tuning) });
   }
   // Of some of the sets nobody has said that one has to be better.
   const faults = broken(judged, { onSomeSet: judged.length === SOURCES.length });

@@ -39,7 +39,7 @@ describe('Tuning', () => {
     const sets = [
       { set: 'one', documents: 3, passages: 3, asked: [...many('word', 'text'), ...many('a b c d e f g', 'vector')] },
     ];
-    const tuned = tune(sets);
+    const tuned = tune(sets).lengths;
     expect(tuned.map(({ length, text, vector, best }) => [length, text, vector, best])).toEqual([
       ['short', 1, 0, 1],
       ['long', 0, 1, 1],

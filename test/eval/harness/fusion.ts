@@ -4,8 +4,11 @@ import { halvesOf } from './halves';
 import { mean, scoresOf } from './metrics';
 import { documentsOf, type Asked, type Found, type Rankings } from './rankings';
 
-/** As in the search itself. */
-const K = 60;
+/** What is added to a place, in the search itself. */
+const CONSTANT_NOW = 60;
+/** A smaller one lets the first places of a ranking count more. */
+const CONSTANTS = [10, 20, 60];
+
 export const LENGTHS = ['short', 'medium', 'long'] as const;
 export type Length = (typeof LENGTHS)[number];
 export const WORDS_OF_LENGTH: Record<Length, string> = { short: '1–2 words', medium: '3–6 words', long: '7 words and more' };
@@ -18,6 +21,14 @@ export function shareNow(length: Length): number {
 
 /** From meaning alone (0) to words alone (1). */
 export const SHARES = Array.from({ length: 21 }, (_, step) => step / 20);
+
+/** What is best on the tuning halves. */
+export interface Tuning {
+  constant: number;
+  /** nDCG@10 with the best shares for each constant: the mean over the lengths. */
+  constants: { constant: number; ndcg: number }[];
+  lengths: Tuned[];
+}
 
 export interface Tuned {
   length: Length;
@@ -39,14 +50,14 @@ export function lengthOf(question: string): Length {
 }
 
 /**
- * Reciprocal rank fusion of the two rankings, as far as they go: a passage scores share / (60 + its place by words) +
- * (1 − share) / (60 + its place by meaning). (Cormack, Clarke and Büttcher, SIGIR 2009.)
+ * Reciprocal rank fusion of the two rankings, as far as they go: a passage scores share / (constant + its place by words) +
+ * (1 − share) / (constant + its place by meaning). (Cormack, Clarke and Büttcher, SIGIR 2009.)
  */
-export function fused({ text, vector }: Record<'text' | 'vector', Found[]>, share: number): Found[] {
+export function fused({ text, vector }: Record<'text' | 'vector', Found[]>, share: number, constant = CONSTANT_NOW): Found[] {
   const scores = new Map<string, { found: Found; score: number }>();
   const add = (ranking: Found[], weight: number) =>
     ranking.forEach((found, index) => {
-      const score = (scores.get(found.passage)?.score ?? 0) + weight / (K + index + 1);
+      const score = (scores.get(found.passage)?.score ?? 0) + weight / (constant + index + 1);
       if (weight > 0) scores.set(found.passage, { found, score });
     });
   add(text, share);
@@ -56,19 +67,31 @@ export function fused({ text, vector }: Record<'text' | 'vector', Found[]>, shar
 
 export const ndcgOf = (found: readonly Found[], { relevant }: Asked) => scoresOf(documentsOf(found), relevant).ndcg;
 
-/** The best share of words for each length of question, on the tuning halves. Lengths that nobody asked are left out. */
-export function tune(sets: readonly Rankings[]): Tuned[] {
+/** The best constant, and with it the best share of words for each length of question. */
+export function tune(sets: readonly Rankings[]): Tuning {
+  const tried = CONSTANTS.map((constant) => {
+    const lengths = tunedWith(sets, constant);
+    return { constant, lengths, ndcg: mean(lengths.map(({ best }) => best)) };
+  });
+  const { constant, lengths } = tried.reduce((best, one) => (one.ndcg > best.ndcg ? one : best));
+  return { constant, constants: tried.map(({ constant: one, ndcg }) => ({ constant: one, ndcg })), lengths };
+}
+
+/** Lengths that nobody asked are left out. */
+function tunedWith(sets: readonly Rankings[], constant: number): Tuned[] {
   return LENGTHS.flatMap((length) => {
     const bySet = sets
       .map(({ asked }) => halvesOf(asked).tuning.filter(({ text }) => lengthOf(text) === length))
       .filter((asked) => asked.length > 0);
     if (bySet.length === 0) return [];
-    const at = (share: number) => mean(bySet.map((asked) => mean(asked.map((one) => ndcgOf(fused(one.found, share), one)))));
-    const curve = SHARES.map(at);
+    const at = (share: number, k = constant) =>
+      mean(bySet.map((asked) => mean(asked.map((one) => ndcgOf(fused(one.found, share, k), one)))));
+    const curve = SHARES.map((share) => at(share));
     const best = Math.max(...curve);
     const share = mean(SHARES.filter((_, index) => curve[index] === best));
     const questions = bySet.flat().length;
-    return [{ length, questions, curve, share, text: curve.at(-1)!, vector: curve[0]!, best, now: at(shareNow(length)) }];
+    const now = at(shareNow(length), CONSTANT_NOW);
+    return [{ length, questions, curve, share, text: curve.at(-1)!, vector: curve[0]!, best, now }];
   });
 }
 
@@ -82,13 +105,14 @@ export interface FusedOffline {
   difference: Difference;
 }
 
-export function fusedOffline(sets: readonly Rankings[], tuned: readonly Tuned[]): FusedOffline[] {
-  const found = Object.fromEntries(tuned.map(({ length, share }) => [length, share]));
+export function fusedOffline(sets: readonly Rankings[], { constant, lengths }: Tuning): FusedOffline[] {
+  const found = Object.fromEntries(lengths.map(({ length, share }) => [length, share]));
   return sets.map(({ set, asked }) => {
     const { reported } = halvesOf(asked);
-    const by = (shareOf: (question: Asked) => number) => reported.map((one) => ndcgOf(fused(one.found, shareOf(one)), one));
-    const now = by(({ text }) => shareNow(lengthOf(text)));
-    const then = by(({ text }) => found[lengthOf(text)] ?? shareNow(lengthOf(text)));
+    const by = (shareOf: (length: Length) => number, k?: number) =>
+      reported.map((one) => ndcgOf(fused(one.found, shareOf(lengthOf(one.text)), k), one));
+    const now = by(shareNow);
+    const then = by((length) => found[length] ?? shareNow(length), constant);
     return { set, now: mean(now), tuned: mean(then), difference: differenceOf(then, now) };
   });
 }

@@ -13,7 +13,7 @@ import {
   type Panel,
 } from '../../bench/harness/plot';
 import { isAbove, isBelow, type Difference } from './bootstrap';
-import { shareNow, SHARES, WORDS_OF_LENGTH, type Length, type Tuned } from './fusion';
+import { shareNow, SHARES, WORDS_OF_LENGTH, type Length, type Tuning } from './fusion';
 import type { Judged } from './judge';
 
 const COLORS = { text: LIMIT, vector: '#8b6fb3', hybrid: PLATFORM };
@@ -76,9 +76,9 @@ const signed = (value: number) => `${value < 0 ? '−' : '+'}${Math.abs(value).t
 const CURVES: Record<Length, string> = { short: MISSED, medium: PLATFORM, long: MET };
 
 /** nDCG on the tuning halves by the share that words have in the fusion. */
-export function tuningPlot(tuned: readonly Tuned[]): string {
+export function tuningPlot({ lengths, constant }: Tuning): string {
   const [top, bottom, left] = [80, 360, 70];
-  const values = tuned.flatMap(({ curve }) => curve);
+  const values = lengths.flatMap(({ curve, now }) => [...curve, now]);
   const [least, most] = [Math.floor(20 * Math.min(...values)) / 20, Math.ceil(20 * Math.max(...values)) / 20];
   const x = (share: number) => left + share * (RIGHT - left);
   const y = (value: number) => bottom - ((value - least) / (most - least)) * (bottom - top);
@@ -105,7 +105,7 @@ export function tuningPlot(tuned: readonly Tuned[]): string {
       ...[0, 0.25, 0.5, 0.75, 1].map((share) =>
         text(x(share), bottom + 20, share.toFixed(2), { size: 12, anchor: 'middle', color: QUIET }),
       ),
-      ...tuned.flatMap(({ length, curve, share, best, now }, index) => [
+      ...lengths.flatMap(({ length, curve, share, best, now }, index) => [
         `<polyline fill="none" stroke="${CURVES[length]}" stroke-width="2" points="${curve
           .map((value, step) => `${x(SHARES[step]!).toFixed(1)},${y(value).toFixed(1)}`)
           .join(' ')}"/>`,

@@ -7,7 +7,7 @@ const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
 const table = ([headings, ...rows]: string[][]) => [headings!, headings!.map(() => '---'), ...rows].map(line).join('\n');
 const weights = (share: number) => `${share.toFixed(2)} : ${(1 - share).toFixed(2)}`;
 
-export function readmeOf({ judged, tuned, fused, machine, seed, full }: Report): string {
+export function readmeOf({ judged, tuning: { constant, constants, lengths }, fused, machine, seed, full }: Report): string {
   const faults = broken(judged);
   return `# Evaluation of search
 
@@ -38,7 +38,8 @@ Hybrid must never be below the better of its parts beyond chance, and above it o
 
 Hybrid search adds up 1 / (60 + place) of the rankings by words, by meaning and by titles. On the tuning halves other weights of words and
 meaning were tried, for each length of question by itself: the two rankings that the platform gives for \`text\` (with titles) and for \`vector\`,
-fused outside of it.
+fused outside of it. Instead of the constant 60, others were tried as well: a smaller one lets first places count more.
+At best, nDCG@10 is ${constants.map(({ constant: one, ndcg }) => `${figure(ndcg)} with ${one}`).join(', ')}. "Best" is with ${constant}.
 
 ![nDCG@10 by the share of words in the fusion](tuning.svg)
 
@@ -53,7 +54,7 @@ ${table([
     'best',
     'at words : meaning',
   ],
-  ...tuned.map(({ length, questions, text, vector, now, best, share }) => [
+  ...lengths.map(({ length, questions, text, vector, now, best, share }) => [
     WORDS_OF_LENGTH[length],
     String(questions),
     ...[text, vector, now].map(figure),

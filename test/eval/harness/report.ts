@@ -1,6 +1,6 @@
 import type { Machine } from '../../bench/harness/machine';
 import { isAbove, isBelow, type Difference, type Interval } from './bootstrap';
-import type { FusedOffline, Tuned } from './fusion';
+import type { FusedOffline, Tuning } from './fusion';
 import type { Judged } from './judge';
 
 /** What a run has found. */
@@ -9,7 +9,7 @@ export interface Report {
   seed: number;
   full: boolean;
   judged: Judged[];
-  tuned: Tuned[];
+  tuning: Tuning;
   fused: FusedOffline[];
 }
 

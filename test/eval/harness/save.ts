@@ -16,7 +16,7 @@ export async function save(report: Report): Promise<void> {
     'README.md': await format(readmeOf(report), { parser: 'markdown', printWidth: 128 }),
     'ndcg.svg': ndcgPlot(report.judged),
     'differences.svg': differencePlot(report.judged),
-    'tuning.svg': tuningPlot(report.tuned),
+    'tuning.svg': tuningPlot(report.tuning),
   };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(FOLDER, name), text);
 }
