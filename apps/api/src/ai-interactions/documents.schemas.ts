@@ -8,18 +8,18 @@ export const DocumentsQuery = PageQuery.extend({ type: text(1, 32).optional() })
 /** Longer questions than the model reads are a passage by themselves. */
 export const MAX_QUESTION = 2000;
 
+/** Other keys are left in: they are refused by name. */
+export const FilterBody = z.looseObject({
+  type: z.union([text(1, 32), z.strictObject({ $in: z.array(text(1, 32)).max(100) })]).optional(),
+  metadata: JsonObject.optional(),
+});
+
 export const SearchBody = z
   .object({
     text: z.string().trim().min(1).max(MAX_QUESTION).optional(),
     vector: VectorInput.optional(),
     k: z.int().min(1).max(100).default(10),
-    // Other keys are left in: they are refused by name.
-    filter: z
-      .looseObject({
-        type: z.union([text(1, 32), z.strictObject({ $in: z.array(text(1, 32)).max(100) })]).optional(),
-        metadata: JsonObject.optional(),
-      })
-      .optional(),
+    filter: FilterBody.optional(),
     mode: z.enum(SEARCH_MODES).default('hybrid'),
     cursor: z.string().max(12_000).optional(),
   })
@@ -45,17 +45,21 @@ export const DocumentAnswer = DocumentSummaryAnswer.extend({ content: z.string()
 
 export const SearchMeta = z.object({ strategy: z.string(), estimatedMatches: z.int(), tookMs: z.number() });
 
+export const FoundDocument = z.object({ id: Id, type: z.string(), title: z.string().nullable(), metadata: JsonObject });
+export const FoundText = z.object({
+  id: Id,
+  ordinal: z.int(),
+  text: z.string(),
+  startsAt: z.int(),
+  endsAt: z.int(),
+  headings: z.array(z.string()),
+});
+
 export const SearchAnswer = z.object({
   items: z.array(
     z.object({
-      document: z.object({ id: Id, type: z.string(), title: z.string().nullable(), metadata: JsonObject }),
-      passage: z.object({
-        id: Id,
-        ordinal: z.int(),
-        text: z.string(),
-        startsAt: z.int(),
-        endsAt: z.int(),
-        headings: z.array(z.string()),
+      document: FoundDocument,
+      passage: FoundText.extend({
         highlights: z.array(z.object({ startsAt: z.int(), endsAt: z.int() })).optional(),
       }),
       score: z.number(),

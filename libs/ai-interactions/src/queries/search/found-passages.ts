@@ -40,7 +40,7 @@ export const shownNearest = (userId: string) => `
   join documents d on d.user_id = ${userId} and d.id = p.document_id`;
 
 /** Two vectors are of the same text, nearly, where so small a part of their signs differs: a cosine above 0.995. */
-const SAME = 0.03;
+export const SAME = 0.03;
 
 /** Those that are like a better one come after all others. */
 const SHOW = `
