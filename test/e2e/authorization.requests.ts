@@ -63,6 +63,7 @@ const BODIES: Partial<Record<Operation, (things: Things) => unknown>> = {
   changeChat: () => ({ title: randomUUID() }),
   setContextVector: () => ({ vector, model: 'm' }),
   appendMessage: () => ({ role: 'user', content: 'Hello' }),
+  getContext: () => ({ text: 'grass', tokenBudget: 100 }),
   addDocument: () => ({ type: 'text', content: 'Grass is green.', embedding: vector }),
   importDocuments: () => JSON.stringify({ type: 'text', content: 'Snow is white.', embedding: vector }),
   searchDocuments: () => ({ vector, k: 3 }),

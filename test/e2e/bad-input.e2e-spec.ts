@@ -17,6 +17,7 @@ type Kind =
   | 'flag'
   | 'messages'
   | 'which'
+  | 'budget'
   | 'score'
   | 'tags'
   | 'scopes'
@@ -82,6 +83,7 @@ const WRONG: Record<Kind, unknown[]> = {
     Array(1537).fill(1),
   ],
   k: [null, 0, -1, 101, 1.5, 1e308, '5', true, [], {}],
+  budget: [null, 0, -1, 200_001, 1.5, 1e308, '5', true, [], {}],
   flag: [null, 0, 1, 'true', '', [], {}],
   which: [null, 0, 1, '', 'true', 'KING', [], {}, NUL],
   messages: [
@@ -478,6 +480,14 @@ function tableOfRoutes(learner: TestLearner, chat: string, message: string, prog
       body: { text: 'grass', k: 3, archived: 'any' },
       fields: { text: 'text', vector: 'vector', k: 'k', archived: 'which' },
       required: ['text'],
+    },
+    {
+      method: 'POST',
+      path: `${chats}/context`,
+      as: 'learner',
+      body: { text: 'grass', tokenBudget: 100, leaf: message, filter: { metadata: { a: 1 } } },
+      fields: { text: 'text', tokenBudget: 'budget', leaf: 'uuid', filter: 'object', 'filter.metadata': 'object' },
+      required: ['text', 'tokenBudget'],
     },
     { method: 'GET', path: `${chats}/leaves`, as: 'learner' },
     {

@@ -166,6 +166,7 @@ describe.each(waysToRun)('Canaries at LOG_LEVEL=trace, $name', (way) => {
       filter: { metadata: { [plant('filter key')]: plant('filter') } },
     });
     await send(ada, 'POST', '/v1/chats/search', question);
+    await send(ada, 'POST', `/v1/chats/${ids['chatId']}/context`, { text: question.text, tokenBudget: 500 });
     for (const path of [
       `/v1/chats/${ids['chatId']}`,
       `/v1/chats/${ids['chatId']}/export`,

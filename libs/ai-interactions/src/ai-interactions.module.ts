@@ -26,10 +26,13 @@ import { RecallGate } from './embeddings/recall-gate';
 import { SpaceFiller } from './embeddings/space-filler';
 import { EMBEDDING_CALLS } from './embeddings/openai-embeddings';
 import { branchModel, chatModel } from './queries/chat.read-model';
+import { ChatTurns } from './queries/context/chat-turns';
+import { ContextFinder } from './queries/context/context-finder';
 import { CountDocumentsHandler } from './queries/count-documents';
 import { documentModel } from './queries/document.read-model';
 import { ExportChatHandler } from './queries/export-chat';
 import { GetChatHandler } from './queries/get-chat';
+import { GetContextHandler } from './queries/get-context';
 import { GetDocumentHandler } from './queries/get-document';
 import { ListChatsHandler } from './queries/list-chats';
 import { ListDocumentsHandler } from './queries/list-documents';
@@ -82,6 +85,9 @@ const EMBEDDED_AT_ONCE = 3;
     ListLeavesHandler,
     ExportChatHandler,
     SearchChatsHandler,
+    GetContextHandler,
+    ContextFinder,
+    ChatTurns,
     AddDocumentHandler,
     ChangeDocumentHandler,
     DeleteDocumentHandler,

@@ -27,6 +27,7 @@ export { CountDocuments, type DocumentCounts } from './queries/count-documents';
 export type { DocumentView } from './queries/document.read-model';
 export { EXPORT_FORMATS, ExportChat, type ExportFormat } from './queries/export-chat';
 export { GetChat } from './queries/get-chat';
+export { GetContext, type ChatContext, type ContextRequest } from './queries/get-context';
 export { GetDocument } from './queries/get-document';
 export { ListChats, type ChatFilter, type ChatSummary } from './queries/list-chats';
 export { ListDocuments, type DocumentSummary } from './queries/list-documents';

@@ -8,6 +8,7 @@ import {
   DeleteChat,
   ExportChat,
   GetChat,
+  GetContext,
   ListChats,
   ListLeaves,
   readVector,
@@ -30,6 +31,8 @@ import {
   ChatSearchBody,
   ChatsQuery,
   ChatSummaryAnswer,
+  ContextAnswer,
+  ContextBody,
   ContextVectorBody,
   ExportQuery,
   LeavesAnswer,
@@ -151,5 +154,16 @@ export class ChatsController {
     @Body({ schema: MessageBody }) body: z.infer<typeof MessageBody>,
   ) {
     return this.commands.execute(new AppendMessage(actor, chatId, { ...body, id: randomUUID() }));
+  }
+
+  @Post(':chatId/context')
+  @HttpCode(200)
+  @Answers(200, ContextAnswer, 'What to send to a model, within the budget, in this order')
+  getContext(
+    @CurrentActor() actor: Learner,
+    @Param('chatId', { schema: Id }) chatId: string,
+    @Body({ schema: ContextBody }) body: z.infer<typeof ContextBody>,
+  ) {
+    return this.queries.execute(new GetContext(actor, chatId, body));
   }
 }

@@ -1,6 +1,6 @@
 import { EXPORT_FORMATS, MESSAGE_ROLES, VectorInput } from '@studently/ai-interactions';
 import { z } from 'zod';
-import { MAX_QUESTION, SearchMeta } from './documents.schemas';
+import { FilterBody, FoundDocument, FoundText, MAX_QUESTION, SearchMeta } from './documents.schemas';
 import { Id, JsonObject, PageQuery, text, Time } from '../http/schemas';
 
 const Title = z.string().trim().min(1).max(200);
@@ -87,4 +87,35 @@ export const ChatSearchAnswer = z.object({
     }),
   ),
   meta: SearchMeta,
+});
+
+export const ContextBody = z.object({
+  text: z.string().trim().min(1).max(MAX_QUESTION),
+  tokenBudget: z.int().min(1).max(200_000),
+  leaf: Id.optional(),
+  filter: FilterBody.optional(),
+});
+
+const Sent = {
+  score: z.number(),
+  tokens: z.int(),
+  isCut: z.boolean(),
+  rendered: z.object({ role: z.enum(MESSAGE_ROLES), content: z.string() }),
+};
+
+export const ContextAnswer = z.object({
+  items: z.array(
+    z.discriminatedUnion('kind', [
+      z.object({
+        kind: z.literal('turn'),
+        message: z.object({ id: Id, seq: z.int(), role: z.enum(MESSAGE_ROLES), text: z.string() }),
+        isRecent: z.boolean(),
+        ...Sent,
+      }),
+      z.object({ kind: z.literal('passage'), document: FoundDocument, passage: FoundText, ...Sent }),
+    ]),
+  ),
+  tokens: z.int(),
+  tokenBudget: z.int(),
+  meta: z.object({ tokenizer: z.string(), strategy: z.string(), why: z.string(), tookMs: z.number() }),
 });

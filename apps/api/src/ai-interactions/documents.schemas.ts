@@ -8,18 +8,18 @@ export const DocumentsQuery = PageQuery.extend({ type: text(1, 32).optional() })
 /** Longer questions than the model reads are a passage by themselves. */
 export const MAX_QUESTION = 2000;
 
+/** Other keys are left in: they are refused by name. */
+export const FilterBody = z.looseObject({
+  type: z.union([text(1, 32), z.strictObject({ $in: z.array(text(1, 32)).max(100) })]).optional(),
+  metadata: JsonObject.optional(),
+});
+
 export const SearchBody = z
   .object({
     text: z.string().trim().min(1).max(MAX_QUESTION).optional(),
     vector: VectorInput.optional(),
     k: z.int().min(1).max(100).default(10),
-    // Other keys are left in: they are refused by name.
-    filter: z
-      .looseObject({
-        type: z.union([text(1, 32), z.strictObject({ $in: z.array(text(1, 32)).max(100) })]).optional(),
-        metadata: JsonObject.optional(),
-      })
-      .optional(),
+    filter: FilterBody.optional(),
     mode: z.enum(SEARCH_MODES).default('hybrid'),
     scope: z.enum(SEARCH_SCOPES).default('own'),
     cursor: z.string().max(12_000).optional(),
@@ -56,23 +56,21 @@ export const SharedDocumentAnswer = z.object({
   publishedAt: Time,
 });
 
+export const FoundDocument = z.object({ id: Id, type: z.string(), title: z.string().nullable(), metadata: JsonObject });
+export const FoundText = z.object({
+  id: Id,
+  ordinal: z.int(),
+  text: z.string(),
+  startsAt: z.int(),
+  endsAt: z.int(),
+  headings: z.array(z.string()),
+});
+
 export const SearchAnswer = z.object({
   items: z.array(
     z.object({
-      document: z.object({
-        id: Id,
-        type: z.string(),
-        title: z.string().nullable(),
-        metadata: JsonObject,
-        publishedBy: Id.optional(),
-      }),
-      passage: z.object({
-        id: Id,
-        ordinal: z.int(),
-        text: z.string(),
-        startsAt: z.int(),
-        endsAt: z.int(),
-        headings: z.array(z.string()),
+      document: FoundDocument.extend({ publishedBy: Id.optional() }),
+      passage: FoundText.extend({
         highlights: z.array(z.object({ startsAt: z.int(), endsAt: z.int() })).optional(),
       }),
       score: z.number(),

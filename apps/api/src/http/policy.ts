@@ -16,8 +16,8 @@ export interface Rule {
   granted?: GrantScope;
   /** It shows several users, none of whom it names. */
   showsUsers?: true;
-  /** What a service account must have to do it for the learner for whom it acts; undefined: no service does. */
-  service?: ServiceScope;
+  /** What a service account must have, all of it, to do it for the learner for whom it acts; undefined: no service does. */
+  service?: ServiceScope | readonly ServiceScope[];
 }
 
 const EVERYBODY = ROLES;
@@ -30,7 +30,7 @@ const forAdmin: Rule = { own: ADMIN };
 /** One's own things; the request names none. */
 const own = (service?: ServiceScope): Rule => ({ own: EVERYBODY, service });
 /** One thing by its id. Somebody else's is not there. */
-const ownOne = (service?: ServiceScope): Rule => ({ own: EVERYBODY, other: NOBODY, service });
+const ownOne = (service?: Rule['service']): Rule => ({ own: EVERYBODY, other: NOBODY, service });
 /** One's own account, or for an ADMIN anybody's. */
 const account = (service?: ServiceScope): Rule => ({ own: EVERYBODY, other: ADMIN, service });
 const accountForAdmin = (service?: ServiceScope): Rule => ({ own: ADMIN, other: ADMIN, service });
@@ -105,6 +105,7 @@ export const POLICY = {
   setContextVector: ownOne('chats:write'),
   deleteChat: ownOne('chats:write'),
   appendMessage: ownOne('chats:write'),
+  getContext: ownOne(['chats:read', 'documents:read']),
 
   addDocument: own('documents:write'),
   listDocuments: own('documents:read'),
@@ -159,6 +160,6 @@ export function verdictOf(rule: Rule, who: Who, owner: Owner): Verdict {
 
 /** Without the scope it is denied whatever it names, which tells nothing. */
 function verdictOfService({ service }: Rule, scopes: readonly string[], owner: Owner): Verdict {
-  if (service === undefined || !scopes.includes(service)) return 'deny';
+  if (service === undefined || ![service].flat().every((scope) => scopes.includes(scope))) return 'deny';
   return owner === 'own' ? 'allow' : 'hidden';
 }
