@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { waysToRun } from '../support/api-process';
 import { sql } from '../support/database';
 import type { Answer, HttpClient, TestLearner } from '../support/http';
-import { newEmail, newPassword, RunningApi } from './support';
+import { newEmail, newPassword, RunningApi, until } from './support';
 
 type Kind =
   | 'text'
@@ -16,6 +16,8 @@ type Kind =
   | 'time'
   | 'flag'
   | 'messages'
+  | 'which'
+  | 'budget'
   | 'score'
   | 'tags'
   | 'scopes'
@@ -81,7 +83,9 @@ const WRONG: Record<Kind, unknown[]> = {
     Array(1537).fill(1),
   ],
   k: [null, 0, -1, 101, 1.5, 1e308, '5', true, [], {}],
+  budget: [null, 0, -1, 200_001, 1.5, 1e308, '5', true, [], {}],
   flag: [null, 0, 1, 'true', '', [], {}],
+  which: [null, 0, 1, '', 'true', 'KING', [], {}, NUL],
   messages: [
     7,
     'x',
@@ -155,7 +159,7 @@ const BAD_TOKENS = [
   `Bearer ${Buffer.alloc(64).toString('base64url')}`,
 ];
 
-function tableOfDocumentRoutes(document: string, chat: string): Route[] {
+function tableOfDocumentRoutes(document: string, taught: string, chat: string): Route[] {
   const [documents, path] = ['/v1/documents', `/v1/documents/${document}`];
   const write = { versioned: true, idempotent: true } as const;
   const vector = Array(1536).fill(1);
@@ -179,8 +183,16 @@ function tableOfDocumentRoutes(document: string, chat: string): Route[] {
       method: 'POST',
       path: `${documents}/search`,
       as: 'learner',
-      body: { text: 'grass', k: 3, filter: { type: 'text', metadata: { a: 1 } }, mode: 'text' },
-      fields: { text: 'text', vector: 'vector', k: 'k', filter: 'object', 'filter.metadata': 'object', mode: 'choice' },
+      body: { text: 'grass', k: 3, filter: { type: 'text', metadata: { a: 1 } }, mode: 'text', scope: 'all' },
+      fields: {
+        text: 'text',
+        vector: 'vector',
+        k: 'k',
+        filter: 'object',
+        'filter.metadata': 'object',
+        mode: 'choice',
+        scope: 'choice',
+      },
       required: ['text'],
     },
     {
@@ -189,6 +201,9 @@ function tableOfDocumentRoutes(document: string, chat: string): Route[] {
       as: 'learner',
       queries: [...PAGE_QUERIES, ...['', '%00', 'a%00b', 'x'.repeat(33)].map((type) => `type=${type}`)],
     },
+    { method: 'GET', path: `${documents}/shared`, as: 'learner', queries: PAGE_QUERIES },
+    { method: 'PUT', path: `${documents}/${taught}/publication`, as: 'teacher', ...write },
+    { method: 'DELETE', path: `${documents}/${taught}/publication`, as: 'teacher', ...write },
     { method: 'GET', path, as: 'learner' },
     { method: 'PATCH', path, as: 'learner', ...write, body, fields },
     { method: 'DELETE', path, as: 'learner', ...write },
@@ -433,7 +448,18 @@ function tableOfRoutes(learner: TestLearner, chat: string, message: string, prog
       method: 'GET',
       path: '/v1/chats',
       as: 'learner',
-      queries: [...PAGE_QUERIES, 'title=', 'title=%00', 'title=a%00b', `title=${'x'.repeat(201)}`, 'title=a&title=b'],
+      queries: [
+        ...PAGE_QUERIES,
+        'title=',
+        'title=%00',
+        'title=a%00b',
+        `title=${'x'.repeat(201)}`,
+        'title=a&title=b',
+        'archived=',
+        'archived=yes',
+        'pinned=1',
+        'pinned=true&pinned=false',
+      ],
     },
     {
       method: 'GET',
@@ -444,17 +470,39 @@ function tableOfRoutes(learner: TestLearner, chat: string, message: string, prog
         'limit=0',
         'limit=201',
         'limit=x',
+        ...['', 'x', '%00', randomUUID(), `${randomUUID()}0`].map((leaf) => `leaf=${leaf}`),
       ],
     },
-    { method: 'GET', path: `${chats}/export`, as: 'learner' },
+    {
+      method: 'POST',
+      path: '/v1/chats/search',
+      as: 'learner',
+      body: { text: 'grass', k: 3, archived: 'any' },
+      fields: { text: 'text', vector: 'vector', k: 'k', archived: 'which' },
+      required: ['text'],
+    },
+    {
+      method: 'POST',
+      path: `${chats}/context`,
+      as: 'learner',
+      body: { text: 'grass', tokenBudget: 100, leaf: message, filter: { metadata: { a: 1 } } },
+      fields: { text: 'text', tokenBudget: 'budget', leaf: 'uuid', filter: 'object', 'filter.metadata': 'object' },
+      required: ['text', 'tokenBudget'],
+    },
+    { method: 'GET', path: `${chats}/leaves`, as: 'learner' },
+    {
+      method: 'GET',
+      path: `${chats}/export`,
+      as: 'learner',
+      queries: ['format=', 'format=pdf', 'format=json&format=markdown', 'leaf=', 'leaf=x', `leaf=${randomUUID()}`, 'leaf=%00'],
+    },
     {
       method: 'PATCH',
       path: chats,
       as: 'learner',
       ...write,
-      body: { title: 'Renamed' },
-      fields: { title: 'text' },
-      required: ['title'],
+      body: { title: 'Renamed', archived: true, pinned: true },
+      fields: { title: 'text', archived: 'flag', pinned: 'flag' },
     },
     {
       method: 'POST',
@@ -524,14 +572,12 @@ describe.each(waysToRun)('bad input, $name', (way) => {
     ada = await run.newLearner();
     await ada.http.put(`/v1/users/${ada.id}/profile`, { firstName: 'Ada', lastName: 'Lovelace' });
     const chat = await ada.http.post('/v1/chats', { title: 'A chat', messages: [{ role: 'user', content: 'Hello' }] });
+    if (way.name === 'embedded') await untilEmbedded(); // in the same process: not what a request writes
     const progress = await ada.http.post('/v1/progress', { category: 'algebra', score: 62.5 });
     const item = await ada.http.post('/v1/study/items', { type: 'flashcard', content: { front: 'a', back: 'b' } });
     await ada.http.post(`/v1/study/items/${item.body.id}/reviews`, { clientReviewId: 'x', rating: 3 });
-    const document = await ada.http.post('/v1/documents', {
-      type: 'text',
-      content: 'Grass is green.',
-      embedding: Array(1536).fill(1),
-    });
+    const grass = { type: 'text', content: 'Grass is green.', embedding: Array(1536).fill(1) };
+    const document = await ada.http.post('/v1/documents', grass);
     const admin = await run.admin();
     await admin.put(`/v1/users/${ada.id}/subscription`, {
       plan: 'gold',
@@ -543,15 +589,22 @@ describe.each(waysToRun)('bad input, $name', (way) => {
     const teacher = await run.newUser('TEACHER');
     const scopes = ['progress', 'study', 'documents', 'chats'];
     await ada.http.post(`/v1/users/${ada.id}/grants`, { teacherId: teacher.id, scopes });
+    const taught = await teacher.http.post('/v1/documents', grass);
     const another = await run.newUser('TEACHER');
     clients = { nobody: run.http, learner: ada.http, admin, teacher: teacher.http };
     routes = [
       ...tableOfRoutes(ada, chat.body.id, chat.body.messages[0].id, progress.body.id),
       ...tableOfStudyRoutes(item.body.id),
       ...tableOfAccessRoutes(account.body.id, ada.id, another.id),
-      ...tableOfDocumentRoutes(document.body.id, chat.body.id),
+      ...tableOfDocumentRoutes(document.body.id, taught.body.id, chat.body.id),
     ];
   });
+
+  const untilEmbedded = () =>
+    until(async () => {
+      const waiting = await sql(run.databaseUrl, 'select from chats where embedded_count < message_count');
+      return waiting.length === 0;
+    }, 25_000);
 
   /** Everything that a request could have written. */
   async function everythingWritten(): Promise<object> {

@@ -165,9 +165,12 @@ describe.each(waysToRun)('Canaries at LOG_LEVEL=trace, $name', (way) => {
       ...question,
       filter: { metadata: { [plant('filter key')]: plant('filter') } },
     });
+    await send(ada, 'POST', '/v1/chats/search', question);
+    await send(ada, 'POST', `/v1/chats/${ids['chatId']}/context`, { text: question.text, tokenBudget: 500 });
     for (const path of [
       `/v1/chats/${ids['chatId']}`,
       `/v1/chats/${ids['chatId']}/export`,
+      `/v1/chats/${ids['chatId']}/export?format=markdown`,
       `/v1/documents/${ids['documentId']}`,
       `/v1/study/items/${ids['itemId']}`,
       `/v1/progress/${ids['progressId']}`,

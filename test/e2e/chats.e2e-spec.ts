@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { waysWithCluster } from '../support/api-process';
 import { sql } from '../support/database';
 import type { Answer, HttpClient, TestLearner } from '../support/http';
-import { allPages, expectProblem, RunningApi, statuses } from './support';
+import { allPages, expectProblem, RunningApi, statuses, until } from './support';
 
 interface Message {
   seq: number;
@@ -34,6 +34,8 @@ describe.each(waysWithCluster)('chats, $name', (way) => {
       id: expect.any(String),
       title: 'Photosynthesis',
       messageCount: 0,
+      archivedAt: null,
+      pinnedAt: null,
       messages: [],
       nextAfter: null,
       createdAt: expect.any(String),
@@ -165,6 +167,104 @@ describe.each(waysWithCluster)('chats, $name', (way) => {
     expect(messages.map(({ parentId }: Message) => parentId)).toEqual([null, question!.id, answer!.id, question!.id]);
   });
 
+  it('AI-3 branch: a question is edited, an answer regenerated, and each branch is read by its leaf', async () => {
+    const chat = await newChat(ada.http, {
+      messages: [turn('Be brief.', 'system'), turn('Why is grass green?'), turn('Chlorophyll.', 'assistant')],
+    });
+    const [system, question, answer] = chat.body.messages as [Message, Message, Message];
+    const append = async (message: object): Promise<string> => {
+      const appended = await ada.http.post(`${chat.path}/messages`, message);
+      expect(appended.status).toBe(201);
+      return appended.body.id;
+    };
+    const edited = await append({ ...turn('Why are some leaves red?'), parentId: system.id });
+    const editedAnswer = await append(turn('Anthocyanin.', 'assistant'));
+    const regenerated = await append({ ...turn('It reflects green light.', 'assistant'), parentId: question.id });
+    const anew = await append({ ...turn('Start again.'), parentId: null });
+
+    const branch = async (leaf: string, query = '') => (await ada.http.get(`${chat.path}?leaf=${leaf}${query}`)).body;
+    const idsOf = ({ messages }: { messages: Message[] }) => messages.map(({ id }) => id);
+    expect(idsOf(await branch(answer.id))).toEqual([system.id, question.id, answer.id]);
+    expect(idsOf(await branch(editedAnswer))).toEqual([system.id, edited, editedAnswer]);
+    expect(idsOf(await branch(regenerated))).toEqual([system.id, question.id, regenerated]);
+    expect(idsOf(await branch(anew))).toEqual([anew]);
+    expect(idsOf(await branch(question.id))).toEqual([system.id, question.id]); // any message may be the last one
+    expect(await branch(anew)).toMatchObject({ messageCount: 7, nextAfter: null, messages: [{ parentId: null, seq: 7 }] });
+
+    const whole = (await ada.http.get(chat.path)).body;
+    expect(seqs({ body: whole } as Answer)).toEqual(range(1, 7));
+    expect((await branch(editedAnswer)).messages).toEqual([1, 4, 5].map((seq) => whole.messages[seq - 1]));
+    const pages = [await branch(regenerated, '&limit=2'), await branch(regenerated, '&limit=2&after=2')];
+    expect(pages.map((page) => [idsOf(page), page.nextAfter])).toEqual([
+      [[system.id, question.id], 2],
+      [[regenerated], null],
+    ]);
+    expect(await branch(regenerated, '&after=6')).toMatchObject({ messages: [], nextAfter: null });
+    expect((await branch(regenerated, '&limit=3')).nextAfter).toBeNull();
+
+    const leaves = await ada.http.get(`${chat.path}/leaves`);
+    const leaf = (id: string, seq: number, messages: number) => ({ id, seq, messages, createdAt: expect.any(String) });
+    expect(leaves.body).toEqual({
+      items: [leaf(anew, 7, 1), leaf(regenerated, 6, 3), leaf(editedAnswer, 5, 3), leaf(answer.id, 3, 3)],
+    });
+  });
+
+  it('tell of a branch what was appended to it, at once', async () => {
+    const chat = await newChat(ada.http, { messages: [turn('question')] });
+    let leaf: string = chat.body.messages[0].id;
+    for (const nr of range(2, 5)) {
+      const appended = await ada.http.post(`${chat.path}/messages`, turn(`${nr}`));
+      const headers = { 'x-read-token': appended.headers.get('x-read-token')! };
+      expect(seqs(await ada.http.get(`${chat.path}?leaf=${leaf}`, { headers }))).toEqual(range(1, nr - 1));
+      leaf = appended.body.id;
+      expect(seqs(await ada.http.get(`${chat.path}?leaf=${leaf}`, { headers }))).toEqual(range(1, nr));
+    }
+    await ada.http.patch(chat.path, { title: 'Another' });
+    expect((await ada.http.get(`${chat.path}?leaf=${leaf}`)).body).toMatchObject({ title: 'Another', version: 6 });
+  });
+
+  it('have no branch that ends with a message of another chat', async () => {
+    const [chat, other] = [await newChat(ada.http), await newChat(ada.http, { messages: [turn('elsewhere')] })];
+    for (const leaf of [randomUUID(), other.body.messages[0].id]) {
+      for (const path of [`${chat.path}?leaf=${leaf}`, `${chat.path}/export?leaf=${leaf}`]) {
+        const refused = await ada.http.get(path);
+        expectProblem(refused, 422, 'VALIDATION_FAILED');
+        expect(refused.body.errors).toEqual([expect.objectContaining({ path: 'leaf', code: 'unknown_leaf' })]);
+      }
+      expectProblem(await ada.http.get(`/v1/chats/${randomUUID()}?leaf=${leaf}`), 404, 'NOT_FOUND');
+      expectProblem(await ada.http.get(`/v1/chats/${randomUUID()}/export?leaf=${leaf}`), 404, 'NOT_FOUND');
+    }
+    expect((await ada.http.get(`${chat.path}/leaves`)).body).toEqual({ items: [] });
+    expectProblem(await ada.http.get(`/v1/chats/${randomUUID()}/leaves`), 404, 'NOT_FOUND');
+  });
+
+  it('are archived and pinned, and listed accordingly', async () => {
+    const grace = await run.newLearner();
+    const [plain, archived, pinned] = [await newChat(grace.http), await newChat(grace.http), await newChat(grace.http)];
+    const put = await grace.http.patch(archived.path, { archived: true }, { headers: { 'if-match': archived.etag } });
+    expect(put.body).toEqual({ ...archived.body, archivedAt: expect.any(String), updatedAt: expect.any(String), version: 2 });
+    const both = await grace.http.patch(pinned.path, { pinned: true, title: 'Pinned' });
+    expect(both.body).toMatchObject({ title: 'Pinned', archivedAt: null, pinnedAt: expect.any(String) });
+    expect((await grace.http.get(pinned.path)).body).toEqual(both.body);
+    expect((await grace.http.patch(pinned.path, { pinned: true })).body.pinnedAt).toBe(both.body.pinnedAt);
+
+    const listed = async (query: string) =>
+      (await allPages<{ id: string }>(grace.http, `/v1/chats${query}`, 2)).map(({ id }) => id);
+    const [one, two, three] = [plain.id, archived.id, pinned.id];
+    expect(await listed('')).toEqual([three, one]);
+    expect(await listed('?archived=false')).toEqual([three, one]);
+    expect(await listed('?archived=true')).toEqual([two]);
+    expect(await listed('?archived=any')).toEqual([three, two, one]);
+    expect(await listed('?pinned=true')).toEqual([three]);
+    expect(await listed('?pinned=false&archived=any')).toEqual([two, one]);
+    expect(await listed('?pinned=any&archived=true&title=photosynthesis')).toEqual([two]);
+
+    expect((await grace.http.post(`${archived.path}/messages`, turn('still open'))).status).toBe(201);
+    const back = await grace.http.patch(archived.path, { archived: false, pinned: false });
+    expect(back.body).toMatchObject({ archivedAt: null, pinnedAt: null });
+    expect(await listed('')).toEqual([three, two, one]);
+  });
+
   it('are renamed, if they are still what the caller has read', async () => {
     const chat = await newChat(ada.http, { messages: [turn('Hello')] });
     const renamed = await ada.http.patch(chat.path, { title: '  Chlorophyll ' }, { headers: { 'if-match': chat.etag } });
@@ -213,6 +313,36 @@ describe.each(waysWithCluster)('chats, $name', (way) => {
     expect(exported.body.messages.slice(0, 50)).toEqual((await ada.http.get(chat.path)).body.messages);
   });
 
+  it('are exported as Markdown, whatever they hold; both ways also one branch alone', async () => {
+    const title = 'Leaves: `why`\n# green';
+    const messages = [turn('# Why?\n```\nnot closed'), turn('Chlorophyll.', 'assistant')];
+    const chat = await newChat(ada.http, { title, messages });
+    const [question, answer] = chat.body.messages as [Message, Message];
+    await ada.http.post(`${chat.path}/messages`, { ...turn('It is green.', 'assistant'), parentId: question.id });
+
+    const exported = await ada.http.get(`${chat.path}/export?format=markdown`);
+    expect([exported.status, exported.headers.get('content-type')]).toEqual([200, 'text/markdown; charset=utf-8']);
+    expect(exported.headers.get('content-disposition')).toBe(`attachment; filename="chat-${chat.id}.md"`);
+    expect(exported.text.split('\n').filter((line) => line !== '' && !line.startsWith('> '))).toEqual([
+      '# Leaves: \\`why\\` \\# green',
+      `Begun ${chat.body.createdAt}, 3 messages.`,
+      expect.stringMatching(/^## 1\. user, /),
+      expect.stringMatching(/^## 2\. assistant, /),
+      expect.stringMatching(/^## 3\. assistant, .*, answers 1$/),
+    ]);
+    expect(exported.text).toContain('\n\n> # Why?\n> ```\n> not closed\n\n');
+    const etag = exported.headers.get('etag')!;
+    expect(etag).toBe((await ada.http.get(chat.path)).headers.get('etag'));
+    const unchanged = await ada.http.get(`${chat.path}/export?format=markdown`, { headers: { 'if-none-match': etag } });
+    expect([unchanged.status, unchanged.text]).toEqual([304, '']);
+
+    const branch = await ada.http.get(`${chat.path}/export?format=markdown&leaf=${answer.id}`);
+    expect(branch.text.match(/^## .*/gm)).toHaveLength(2);
+    expect(seqs(await ada.http.get(`${chat.path}/export?leaf=${answer.id}`))).toEqual([1, 2]);
+    expect(seqs(await ada.http.get(`${chat.path}/export?format=json`))).toEqual([1, 2, 3]);
+    expectProblem(await ada.http.get(`${chat.path}/export?format=pdf`), 422, 'VALIDATION_FAILED');
+  });
+
   it('AI-2 DB-5 are found by a misspelt title, which has 1 to 200 characters', async () => {
     const grace = await run.newLearner();
     for (const title of ['Photosynthesis in the desert', 'The French Revolution', 'Prime numbers'])
@@ -256,7 +386,10 @@ describe.each(waysWithCluster)('chats, $name', (way) => {
     const requests: [method: string, rest: string, body?: object][] = [
       ['GET', ''],
       ['GET', '?after=0&limit=1'],
+      ['GET', `?leaf=${chat.body.messages[0].id}`],
+      ['GET', '/leaves'],
       ['GET', '/export'],
+      ['GET', `/export?format=markdown&leaf=${chat.body.messages[0].id}`],
       ['PATCH', '', { title: 'Mine now' }],
       ['DELETE', ''],
       ['POST', '/messages', turn('intruder')],
@@ -272,5 +405,40 @@ describe.each(waysWithCluster)('chats, $name', (way) => {
       expect((await allPages<{ id: string }>(http, '/v1/chats', 200)).map(({ id }) => id)).not.toContain(chat.id);
     }
     expect((await ada.http.get(chat.path)).body).toEqual(chat.body);
+  });
+});
+
+describe.each(waysWithCluster)('searching chats, $name', (way) => {
+  const run = new RunningApi(way, {}, { withWorker: true });
+
+  it('AI-4 finds those that are nearest in meaning, or have the words, each with the message that fits', async () => {
+    const [ada, grace] = [await run.newLearner(), await run.newLearner()];
+    const grass = await newChat(ada.http, { title: 'One', messages: [turn('Why is the grass green?'), turn('Thank you.')] });
+    const shares = await newChat(ada.http, { title: 'Two', messages: [turn('The stock market fell today.')] });
+    await newChat(grace.http, { messages: [turn('Why is the grass green?')] });
+    const search = (body: object) => ada.http.post('/v1/chats/search', body);
+    const found = await until(async () => {
+      const answer = await search({ text: 'What makes a lawn green?', k: 5 });
+      return answer.body.items?.length === 2 && answer.body.items[0].message && answer;
+    }, 60_000);
+    expect(found.status).toBe(200);
+    const { messages: _, nextAfter: __, ...summary } = grass.body;
+    const [{ seq, id, role, createdAt, content: text }] = grass.body.messages;
+    expect(found.body).toEqual({
+      items: [
+        { chat: summary, message: { id, seq, role, text, createdAt }, score: expect.any(Number) },
+        expect.objectContaining({ chat: expect.objectContaining({ id: shares.id }) }),
+      ],
+      meta: { strategy: 'exact+text', estimatedMatches: 2, tookMs: expect.any(Number) },
+    });
+
+    await ada.http.patch(grass.path, { archived: true });
+    const idsFor = async (body: object) => (await search(body)).body.items.map((item: any) => item.chat.id);
+    expect(await idsFor({ text: 'grass' })).toEqual([shares.id]);
+    expect(await idsFor({ text: 'grass', archived: true })).toEqual([grass.id]);
+    expect(await idsFor({ text: 'grass', archived: 'any' })).toEqual([grass.id, shares.id]);
+    expect(await idsFor({ vector: Array(1536).fill(1), k: 1 })).toEqual([shares.id]);
+    expectProblem(await search({ k: 3 }), 422, 'VALIDATION_FAILED');
+    expectProblem(await search({ vector: [1] }), 422, 'VECTOR_INVALID');
   });
 });

@@ -57,6 +57,7 @@ describe.each(waysToRun)('documents, $name', (way) => {
       status: 'pending',
       failure: null,
       passages: 0,
+      publishedAt: null,
       createdAt: expect.any(String),
       updatedAt: answer.body.createdAt,
       version: 1,
@@ -83,7 +84,14 @@ describe.each(waysToRun)('documents, $name', (way) => {
     expect(found.body.items).toEqual([
       {
         document: { id: answer.body.id, type: 'text', title: null, metadata: {} },
-        passage: { id: expect.any(String), ordinal: 1, text: text.content, startsAt: 0 },
+        passage: {
+          id: expect.any(String),
+          ordinal: 1,
+          text: text.content,
+          startsAt: 0,
+          endsAt: text.content.length,
+          headings: [],
+        },
         score: expect.closeTo(1, 5),
       },
     ]);
@@ -369,7 +377,8 @@ describe.each(waysToRun)('documents, $name', (way) => {
         );
       expect(fitting.passage.text).toMatch(/valid/i);
       expect(fitting.passage.text).toMatch(/body/i);
-      expect(guide(fitting.document.title).startsWith(fitting.passage.text, fitting.passage.startsAt)).toBe(true);
+      expect(guide(fitting.document.title).slice(fitting.passage.startsAt, fitting.passage.endsAt)).toBe(fitting.passage.text);
+      expect(fitting.passage.headings[0]).toBe('Validation and Serialization');
       expect(body.meta).toMatchObject({
         strategy: 'exact+text',
         estimatedMatches: expect.any(Number),

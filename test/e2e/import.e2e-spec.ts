@@ -118,6 +118,22 @@ describe.each(waysToRun)('studently import, $name', (way) => {
     expect(documents.map(({ title }) => title).sort()).toEqual(['A line', 'In between', 'The first', 'second.md']);
   }, 60_000);
 
+  it('makes documents of HTML, of FOLDOC and of the manual of PostgreSQL, once', async () => {
+    file('page.html', '<title>A page</title><p>text</p>');
+    for (const source of [
+      ['html', folder],
+      ['foldoc', '--limit', '3'],
+      ['postgresql-doc', '--limit', '2'],
+    ]) {
+      for (const time of ['first', 'second'])
+        expect([time, await importing(...source)]).toMatchObject([
+          time,
+          { code: 0, out: expect.stringMatching(/^[123] accepted, 0 rej/) },
+        ]);
+    }
+    expect(await allPages(ada.http, '/v1/documents', 50)).toHaveLength(6);
+  }, 120_000);
+
   it('reads the standard input, resumable under a name', async () => {
     const pipe = async () => {
       const process = new StudentlyProcess(run.settings, ['import', 'csv', '-', '--user', ada.email, '--batch', 'my cards']);
@@ -149,6 +165,7 @@ describe.each(waysToRun)('studently import, $name', (way) => {
     for (const wrong of [
       ['csv', join(folder, 'missing.csv'), '--user', ada.email],
       ['markdown', join(folder, 'missing'), '--user', ada.email],
+      ['html', join(folder, 'missing'), '--user', ada.email],
       ['wordnet'],
       ['wordnet', '--user', ada.email, '--limit', 'many'],
     ]) {

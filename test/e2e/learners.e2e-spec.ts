@@ -55,6 +55,23 @@ describe.each(waysToRun)('what a learner shares with a teacher, $name', (way) =>
     expect((await teacher.http.get(`/v1/learners/${ada.id}/study/stats`)).body.timeZone).toBe('Pacific/Auckland');
   });
 
+  it('of a chat is read branch by branch', async () => {
+    await give(['chats']);
+    const { id } = (
+      await ada.http.post('/v1/chats', { title: 'x', messages: ['a', 'b'].map((content) => ({ role: 'user', content })) })
+    ).body;
+    await ada.http.post(`/v1/chats/${id}/messages`, { role: 'user', content: 'c', parentId: null });
+    const { items } = (await ada.http.get(`/v1/chats/${id}/leaves`)).body;
+    for (const leaf of items) {
+      const read = await teacher.http.get(`/v1/learners/${ada.id}/chats/${id}?leaf=${leaf.id}`);
+      expect(read.body).toEqual((await ada.http.get(`/v1/chats/${id}?leaf=${leaf.id}`)).body);
+      expect(read.body.messages).toHaveLength(leaf.messages);
+    }
+    expect(items).toHaveLength(2);
+    const unknown = await teacher.http.get(`/v1/learners/${ada.id}/chats/${id}?leaf=${randomUUID()}`);
+    expectProblem(unknown, 422, 'VALIDATION_FAILED');
+  });
+
   it('is gone for the teacher as soon as it is withdrawn', async () => {
     const grant = await give(['chats']);
     const read = () => teacher.http.get(`/v1/learners/${ada.id}/chats/${things.chats.id}`);

@@ -41,12 +41,17 @@ const ROUTES = [
   'PATCH /v1/chats/{chatId}',
   'DELETE /v1/chats/{chatId}',
   'GET /v1/chats/{chatId}/export',
+  'GET /v1/chats/{chatId}/leaves',
+  'POST /v1/chats/search',
   'POST /v1/chats/{chatId}/messages',
+  'POST /v1/chats/{chatId}/context',
   'PUT /v1/chats/{chatId}/context-vector',
   'POST /v1/documents',
   'GET /v1/documents',
   'POST /v1/documents/bulk',
   'POST /v1/documents/search',
+  'GET /v1/documents/shared',
+  ...['PUT', 'DELETE'].map((method) => `${method} /v1/documents/{documentId}/publication`),
   ...['GET', 'PATCH', 'DELETE'].map((method) => `${method} /v1/documents/{documentId}`),
   'POST /v1/study/items',
   'GET /v1/study/items',
@@ -152,6 +157,8 @@ describe('the OpenAPI document', () => {
     const keys = `/v1/service-accounts/${account.body.id}/keys`;
     const added = await boss.post(keys, { expiresAt: '2100-01-01T00:00:00Z' });
     const teacher = await run.newUser('TEACHER');
+    const taught = await teacher.http.post('/v1/documents', { type: 'text', content: 'Shared.', embedding: vector });
+    const publication = `/v1/documents/${taught.body.id}/publication`;
     const scopes = ['progress', 'study', 'documents', 'chats'];
     const grant = await ada.http.post(`${me}/grants`, { teacherId: teacher.id, scopes });
     const shared = async (route: string, path = route): Promise<[string, Answer, number]> => [
@@ -216,12 +223,23 @@ describe('the OpenAPI document', () => {
       ],
       ['GET /v1/chats/{chatId}', await ada.http.get(`${at}?limit=1`), 200],
       ['GET /v1/chats/{chatId}/export', await ada.http.get(`${at}/export`), 200],
+      ['GET /v1/chats/{chatId}/leaves', await ada.http.get(`${at}/leaves`), 200],
+      ['POST /v1/chats/search', await ada.http.post('/v1/chats/search', { text: 'a chat' }), 200],
+      ['POST /v1/chats/search', await ada.http.post('/v1/chats/search', { k: 1 }), 422],
+      ['POST /v1/chats/{chatId}/context', await ada.http.post(`${at}/context`, { text: 'a chat', tokenBudget: 500 }), 200],
+      ['POST /v1/chats/{chatId}/context', await ada.http.post(`${at}/context`, { text: 'a chat' }), 422],
       ['POST /v1/documents', kept, 201],
       ['POST /v1/documents', await ada.http.post('/v1/documents', { type: 'text', content: 'Pending.' }), 202],
       ['GET /v1/documents/{documentId}', await ada.http.get(documentPath), 200],
       ['GET /v1/documents', await ada.http.get('/v1/documents'), 200],
       ['POST /v1/documents/search', await ada.http.post('/v1/documents/search', { vector }), 200],
       ['POST /v1/documents/search', await ada.http.post('/v1/documents/search', { text: 'x', filter: { a: 1 } }), 422],
+      ['PUT /v1/documents/{documentId}/publication', await teacher.http.put(publication, undefined), 204],
+      ['PUT /v1/documents/{documentId}/publication', await ada.http.put(publication, undefined), 403],
+      ['GET /v1/documents/{documentId}', await teacher.http.get(`/v1/documents/${taught.body.id}`), 200],
+      ['GET /v1/documents/shared', await ada.http.get('/v1/documents/shared'), 200],
+      ['POST /v1/documents/search', await ada.http.post('/v1/documents/search', { vector, scope: 'all' }), 200],
+      ['DELETE /v1/documents/{documentId}/publication', await teacher.http.delete(publication), 204],
       ['PATCH /v1/documents/{documentId}', await ada.http.patch(documentPath, { title: 'Renamed' }), 200],
       ['DELETE /v1/documents/{documentId}', await ada.http.delete(documentPath), 204],
       ['PUT /v1/chats/{chatId}/context-vector', await ada.http.put(`${at}/context-vector`, { vector, model: 'm' }), 204],

@@ -3,7 +3,7 @@ import { appendFileSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFile
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { register, type Gauge } from 'prom-client';
-import { AppendMessage, RenameChat, StartChat } from '@studently/ai-interactions';
+import { AppendMessage, ChangeChat, StartChat } from '@studently/ai-interactions';
 import { DeleteUser, PutProfile } from '@studently/identity';
 import { AuditKeys, AuditSealer, LearnerKeys, verifyAudit, type Learner } from '@studently/platform';
 import { TestContexts } from '../support/contexts';
@@ -24,7 +24,8 @@ describe('The audit log', () => {
   const rename = async (times = 1) => {
     const id = randomUUID();
     await contexts.commands.execute(new StartChat(learner, { id, title: 'One' }));
-    for (let time = 0; time < times; time++) await contexts.commands.execute(new RenameChat(learner, id, `T${time}`));
+    for (let time = 0; time < times; time++)
+      await contexts.commands.execute(new ChangeChat(learner, id, { title: `T${time}` }));
     return id;
   };
   /** Until all events are below the horizon: whatever runs in another database of the server holds it up for everybody. */
@@ -274,7 +275,7 @@ describe('The audit log', () => {
       const keys = contexts.app.get(LearnerKeys);
       keys.forget(learner.userId);
       await keys.store.replace(learner.userId, []);
-      await contexts.commands.execute(new RenameChat(learner, chat, 'Again'));
+      await contexts.commands.execute(new ChangeChat(learner, chat, { title: 'Again' }));
       expect(await last()).toEqual({ changed_fields: ['title'], changes: null });
     });
   });

@@ -18,6 +18,7 @@ const OTHER_IDS: Record<string, { type: string; default: string | null }> = {
   jobs: { type: 'bigint', default: null }, // identity: a queue
   import_batches: { type: 'uuid', default: null }, // the hash of the caller's Batch-Id
   revoked_sessions: { type: 'uuid', default: null }, // the session's
+  chat_turns: { type: 'uuid', default: null }, // the message's
   master_keys: { type: 'text', default: null }, // as the operator has called it
   idempotency_keys: { type: 'uuid', default: null }, // the hash of the caller's key
 };
@@ -47,6 +48,15 @@ const teacher = (table: string, scope: string): Policy => [
   null,
 ];
 
+/** Everybody reads what some may publish of their own. */
+const PUBLISHER = `(${SELF} AND (current_setting('app.role'::text, true) = ANY (ARRAY['TEACHER'::text, 'ADMIN'::text, 'SERVICE'::text])))`;
+const published = (table: string): Policy[] => [
+  owner(table),
+  [`${table}_publish`, 'INSERT', app, null, PUBLISHER],
+  [`${table}_read`, 'SELECT', app, 'true', null],
+  [`${table}_withdraw`, 'DELETE', app, PUBLISHER, null],
+];
+
 const POLICIES: Record<string, Policy[]> = {
   audit_batches: [
     owner('audit_batches'),
@@ -61,6 +71,7 @@ const POLICIES: Record<string, Policy[]> = {
   ],
   audit_log: [owner('audit_log'), ['audit_log_read', 'SELECT', worker, 'true', null]],
   chat_messages: [owner('chat_messages'), self('chat_messages'), teacher('chat_messages', 'chats')],
+  chat_turns: [owner('chat_turns'), self('chat_turns')],
   chats: [owner('chats'), self('chats'), teacher('chats', 'chats')],
   document_passages: [owner('document_passages'), self('document_passages'), teacher('document_passages', 'documents')],
   documents: [owner('documents'), self('documents'), teacher('documents', 'documents')],
@@ -109,7 +120,10 @@ const POLICIES: Record<string, Policy[]> = {
     self('profiles'),
     ['profiles_teacher', 'SELECT', '{studently_teacher}', granted(''), null],
   ],
+  former_vectors: [owner('former_vectors'), self('former_vectors')],
   passage_vectors: [owner('passage_vectors'), self('passage_vectors')],
+  published_documents: published('published_documents'),
+  published_passages: published('published_passages'),
   progress: [owner('progress'), self('progress'), teacher('progress', 'progress')],
   revoked_sessions: [owner('revoked_sessions'), ['revoked_sessions_worker', 'ALL', worker, 'true', 'false']],
   service_accounts: [admin('service_accounts'), owner('service_accounts')],
@@ -144,6 +158,7 @@ const GRANTS: Record<string, Record<string, string>> = {
     ai_chats_seed: 'SELECT',
     audit_events: 'INSERT,SELECT',
     chat_messages: 'INSERT,SELECT',
+    chat_turns: 'INSERT,SELECT',
     chats: CRUD,
     document_passages: 'DELETE,INSERT,SELECT',
     document_types: 'SELECT',
@@ -161,9 +176,12 @@ const GRANTS: Record<string, Record<string, string>> = {
     'outbox(id)': 'SELECT',
     'outbox(xid)': 'SELECT',
     'own_events()': 'EXECUTE',
+    former_vectors: 'DELETE,INSERT,SELECT',
     passage_vectors: 'DELETE,INSERT,SELECT',
     profiles: CRUD,
     progress: CRUD,
+    published_documents: 'DELETE,INSERT,SELECT',
+    published_passages: 'DELETE,INSERT,SELECT',
     service_accounts: CRUD,
     service_keys: 'DELETE,INSERT,SELECT',
     sessions: CRUD,
@@ -203,10 +221,12 @@ const GRANTS: Record<string, Record<string, string>> = {
     'import_batches(id)': 'SELECT',
     'import_batches(user_id)': 'SELECT',
     jobs: CRUD,
+    'leave_filling()': 'EXECUTE',
     master_keys: 'INSERT,SELECT',
     outbox: CRUD,
     'prepare_audit_months()': 'EXECUTE',
     revoked_sessions: 'DELETE,SELECT',
+    'serve_model()': 'EXECUTE',
     sessions: 'DELETE',
     'sessions(expires_at)': 'SELECT',
     'sessions(id)': 'SELECT',
@@ -222,10 +242,15 @@ const SECURITY_DEFINER = [
   'find_service_key',
   'forget_teacher',
   'is_teacher',
+  'leave_filling',
   'own_events',
   'prepare_audit_months',
   'remember_revocation',
+  'serve_model',
 ];
+
+/** Those that the worker calls. */
+const WORKERS = ['leave_filling', 'prepare_audit_months', 'serve_model'];
 
 const NOT_OF_AN_EXTENSION = (oid: string) => `not exists (select from pg_depend d where d.objid = ${oid} and d.deptype = 'e')`;
 
@@ -284,15 +309,19 @@ describe('The catalog', () => {
     it('are those that we know', () => {
       expect(personal).toEqual([
         'chat_messages',
+        'chat_turns',
         'chats',
         'document_passages',
         'documents',
+        'former_vectors',
         'grants',
         'idempotency_keys',
         'import_batches',
         'passage_vectors',
         'profiles',
         'progress',
+        'published_documents',
+        'published_passages',
         'sessions',
         'study_items',
         'study_reviews',
@@ -336,7 +365,11 @@ describe('The catalog', () => {
       // References to what is nobody's, the user's own id, and the one thing that is unique over all users.
       expect(without.map((row) => row.name)).toEqual([
         'documents_type',
+        'former_vectors_space',
         'passage_vectors_space',
+        'published_documents_space',
+        'published_documents_type',
+        'published_passages_space',
         'study_items_type',
         'user_emails_pkey',
         'users_pkey',
@@ -516,7 +549,7 @@ describe('The catalog', () => {
       SECURITY_DEFINER.map((proname) => ({
         proname,
         proconfig: ['search_path=pg_catalog, public, pg_temp'],
-        open: proname === 'prepare_audit_months', // the worker's
+        open: WORKERS.includes(proname),
       })),
     );
   });
@@ -524,7 +557,7 @@ describe('The catalog', () => {
   it('ID-8 AI-5 every table with updated_at has the trigger that moves it', async () => {
     const timed = await rows<{ table: string; triggered: boolean }>(
       `select attrelid::regclass::text as table, exists (
-           select from pg_trigger where tgrelid = attrelid and tgfoid in ('touch_row'::regproc, 'touch_study_item'::regproc) and tgenabled = 'O'
+           select from pg_trigger where tgrelid = attrelid and tgfoid in ('touch_row'::regproc, 'touch_study_item'::regproc, 'touch_chat'::regproc) and tgenabled = 'O'
              and tgtype & 2 = 2 and tgtype & 16 = 16 and tgtype & 1 = 1 and tgqual is null and tgattr = '') as triggered
        from pg_attribute where attname = 'updated_at' and attrelid::regclass::text = any($1) order by 1`,
       [tables],

@@ -13,7 +13,7 @@ import {
   ListChats,
   ListDocuments,
   readNewDocument,
-  RenameChat,
+  ChangeChat,
   StartChat,
 } from '@studently/ai-interactions';
 import {
@@ -50,6 +50,7 @@ import {
   type ProgressFilter,
 } from '@studently/study';
 import { KeepEmbedding } from '../../libs/ai-interactions/src/commands/keep-embedding';
+import { wholePassage } from '../../libs/ai-interactions/src/domain/passages';
 import { translateDatabaseError } from '../../libs/platform/src/errors/database-errors';
 import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
@@ -64,7 +65,7 @@ const documents = (count: number) =>
     value: readNewDocument({ type: 'text', content: `${nr}` }),
   }));
 /** Of the document's third version. */
-const embedding = { version: 3, model: 'm', passages: [{ content: 'x', startsAt: 0, embedding: Array<number>(1536).fill(1) }] };
+const embedding = { version: 3, model: 'm', passages: [{ ...wholePassage('x'), embedding: Array<number>(1536).fill(1) }] };
 const gold = {
   plan: 'gold',
   status: 'active' as const,
@@ -127,7 +128,7 @@ describe('DM-1 TU-2 create, read, update and delete', () => {
     ],
     ['Chat created', 7, () => contexts.commands.execute(new StartChat(learner, { id: chatId, title: 'Chat' }))],
     ['Message appended', 7, () => contexts.commands.execute(new AppendMessage(learner, chatId, message()))],
-    ['Chat updated', 7, () => contexts.commands.execute(new RenameChat(learner, chatId, 'Renamed'))],
+    ['Chat updated', 7, () => contexts.commands.execute(new ChangeChat(learner, chatId, { title: 'Renamed' }))],
     ['Study item created', 8, () => contexts.commands.execute(new AddStudyItem(learner, { id: itemId, ...card }))],
     ['Study item updated', 8, () => contexts.commands.execute(new ChangeStudyItem(learner, itemId, { tags: ['latin'] }))],
     [

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import {
@@ -11,7 +12,7 @@ import {
 } from '@studently/ai-interactions';
 import { LearnerKeys, type Learner } from '@studently/platform';
 import { EmbeddingsUnavailable } from '../../libs/ai-interactions/src/domain/document.errors';
-import { LocalEmbeddings } from '../../libs/ai-interactions/src/embeddings/local-embeddings';
+import type { Embeddings } from '../../libs/ai-interactions/src/embeddings/embeddings';
 import { until } from '../e2e/support';
 import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
@@ -23,11 +24,11 @@ const LONG = Array.from({ length: 200 }, (_, nr) => `Sentence ${nr} says somethi
 
 describe('Embedding in the background', () => {
   let contexts: TestContexts;
-  let embeddings: LocalEmbeddings;
+  let embeddings: Embeddings;
   let ada: Learner;
   beforeAll(async () => {
     contexts = await TestContexts.start();
-    embeddings = contexts.app.get(LocalEmbeddings);
+    embeddings = contexts.localModel();
   });
   afterAll(() => contexts?.stop());
   beforeEach(async () => {
@@ -58,6 +59,14 @@ describe('Embedding in the background', () => {
     jest.spyOn(embeddings, 'embedPassages').mockImplementation(async (texts) => {
       await what(texts);
       return real(texts);
+    });
+  }
+
+  /** A model of no depth, which is quick: the same text has the same vector. */
+  function quick(what: (texts: readonly string[]) => Promise<void> | void = () => undefined): void {
+    jest.spyOn(embeddings, 'embedPassages').mockImplementation(async (texts) => {
+      await what(texts);
+      return texts.map((text) => [...createHash('sha256').update(text).digest(), ...Array<number>(1504).fill(0)]);
     });
   }
 
@@ -144,7 +153,8 @@ describe('Embedding in the background', () => {
 
   it('goes on when the thread is killed in the middle of a document', async () => {
     const { id } = await add(LONG);
-    const thread = await until(async () => (embeddings as unknown as { thread?: Worker }).thread);
+    const { threads } = embeddings as unknown as { threads: { thread?: Worker }[] };
+    const thread = await until(async () => threads[0]?.thread);
     await until(async () => (await jobOf(id))?.attempts === 1);
     await thread.terminate();
     expect(await settled(id)).toMatchObject({ status: 'ready' });
@@ -167,6 +177,64 @@ describe('Embedding in the background', () => {
       expect(cipher.open('document_passages.content', passage!.id, passage!.content_sealed)).toBe(document.content);
       expect(await jobOf(id)).toBeUndefined();
       jest.restoreAllMocks();
+    }
+  });
+
+  it('AI-9 after a change in the middle the model is asked for what is new alone, and nothing old is found', async () => {
+    const sections = (nr: number, word: string) =>
+      Array.from({ length: 10 }, (_, at) => `Sentence ${nr} ${at} is about the green grass, its ${word} and its roots.`).join(
+        ' ',
+      );
+    const content = Array.from({ length: 40 }, (_, nr) => `# Part ${nr}\n\n${sections(nr, 'leaves')}`);
+    quick();
+    const { id } = await add(content.join('\n\n'));
+    const before = await settled(id);
+    expect(before.passages).toBeGreaterThan(100);
+    const vectors = async () =>
+      rows<{ starts_at: number; embedding: string }>(
+        `select p.starts_at, v.embedding::text from document_passages p join passage_vectors v on v.passage_id = p.id
+         where p.document_id = $1 order by p.ordinal`,
+        [id],
+      );
+    const old = await vectors();
+    const asked: string[] = [];
+    const { promise: held, resolve: go } = Promise.withResolvers<void>();
+    jest.restoreAllMocks();
+    quick(async (texts) => {
+      asked.push(...texts);
+      await held;
+    });
+    const words = async (text: string) =>
+      (await contexts.queries.execute(new SearchDocuments(ada, { text, k: 10, mode: 'text' }))).value.items.map(
+        ({ passage }) => passage.text,
+      );
+    content[20] = content[20]!.replace('leaves', 'platypuses');
+    await contexts.commands.execute(new ChangeDocument(ada, id, { content: content.join('\n\n') }));
+    await until(async () => asked.length > 0);
+    expect(await words('green grass and leaves')).toEqual([]); // nothing that may not be in it any more
+    go();
+    const after = await settled(id);
+    expect(asked.length).toBeLessThanOrEqual(3);
+    expect(asked.every((text) => text.includes('platypuses'))).toBe(true);
+    expect(after).toMatchObject({ status: 'ready', passages: before.passages });
+    const now = await vectors();
+    expect(now).toHaveLength(old.length);
+    expect(now.filter(({ embedding }, nr) => embedding !== old[nr]!.embedding)).toHaveLength(asked.length);
+    expect((await words('platypuses'))[0]).toContain('platypuses');
+    expect(await rows('select 1 from former_vectors where document_id = $1', [id])).toEqual([]);
+  });
+
+  it('AI-9 passages know their headings and where they end, and are found by the words of both', async () => {
+    const prose = (word: string) => `${Array.from({ length: 30 }, () => word).join(' ')}.`;
+    const content = `# Botany\n\n## Mosses\n\n${prose('soft')}\n\n${prose('green')}\n\n${prose('wet')}`;
+    quick();
+    const { id } = await add(content);
+    await settled(id);
+    const { items } = (await contexts.queries.execute(new SearchDocuments(ada, { text: 'mosses', mode: 'text', k: 10 }))).value;
+    expect(items.length).toBeGreaterThan(1);
+    for (const { passage } of items) {
+      expect(passage.headings).toEqual(['Botany', 'Mosses']);
+      expect(content.slice(passage.startsAt, passage.endsAt)).toBe(passage.text);
     }
   });
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { register, type Gauge } from 'prom-client';
-import { GetChat, RenameChat, StartChat } from '@studently/ai-interactions';
+import { GetChat, ChangeChat, StartChat } from '@studently/ai-interactions';
 import {
   CACHE_STORE,
   Database,
@@ -214,7 +214,7 @@ describe('DC-5 the outbox and Redis', () => {
         (await contexts.queries.execute(new GetChat(learner, { chatId, after: 0, limit: 50 }))).value.title;
       expect(await title()).toBe('before');
       process.kill(redis.pid, 'SIGSTOP'); // it keeps what it has, and does not answer
-      await contexts.commands.execute(new RenameChat(learner, chatId, 'after'));
+      await contexts.commands.execute(new ChangeChat(learner, chatId, { title: 'after' }));
       expect(await title()).toBe('after');
       process.kill(redis.pid, 'SIGCONT');
       const deadline = Date.now() + 10_000;
@@ -227,7 +227,7 @@ describe('DC-5 the outbox and Redis', () => {
       expect(await title()).toBe('after');
 
       await redis.stop('SIGKILL');
-      await contexts.commands.execute(new RenameChat(learner, chatId, 'again'));
+      await contexts.commands.execute(new ChangeChat(learner, chatId, { title: 'again' }));
       redis = await redis.restart();
       while ((await sql(contexts.database.adminUrl, 'select from outbox')).length > 0) await sleep(50);
       expect(await title()).toBe('again');

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import { register } from 'prom-client';
 import { createClient } from 'redis4';
-import { AppendMessage, DeleteChat, GetChat, ListChats, RenameChat, StartChat } from '@studently/ai-interactions';
+import { AppendMessage, DeleteChat, GetChat, ListChats, ChangeChat, StartChat } from '@studently/ai-interactions';
 import {
   BootstrapAdmin,
   ChangePassword,
@@ -193,7 +193,7 @@ describe('Read models', () => {
       const chatId = await newChat(learner, 'one');
       const other = await newChat(learner, 'other');
       expect([(await getChat(learner, chatId)).title, (await getChat(learner, other)).title]).toEqual(['one', 'other']);
-      await contexts.commands.execute(new RenameChat(learner, chatId, 'two'));
+      await contexts.commands.execute(new ChangeChat(learner, chatId, { title: 'two' }));
       expect((await getChat(learner, chatId)).title).toBe('two');
       await contexts.commands.execute(new AppendMessage(learner, chatId, message()));
       expect((await getChat(learner, chatId)).messages).toHaveLength(1);
@@ -236,8 +236,8 @@ describe('Read models', () => {
       });
       expect(titles).toEqual(Array(500).fill('wanted'));
       expect(cost).toBe(1);
-      await contexts.commands.execute(new RenameChat(learner, chatId, 'x'));
-      await contexts.commands.execute(new RenameChat(learner, chatId, 'wanted'));
+      await contexts.commands.execute(new ChangeChat(learner, chatId, { title: 'x' }));
+      await contexts.commands.execute(new ChangeChat(learner, chatId, { title: 'wanted' }));
     }
   });
 
@@ -254,8 +254,8 @@ describe('Read models', () => {
         expect(new Set(views.map((view) => view?.value.title))).toEqual(new Set(['wanted']));
       });
       expect(cost).toBe(1);
-      await contexts.commands.execute(new RenameChat(learner, chatId, 'x'));
-      await contexts.commands.execute(new RenameChat(learner, chatId, 'wanted'));
+      await contexts.commands.execute(new ChangeChat(learner, chatId, { title: 'x' }));
+      await contexts.commands.execute(new ChangeChat(learner, chatId, { title: 'wanted' }));
     }
     await one.get(chatModel, learner, page);
     const [generation] = await store.get([`cache:{u:${learner.userId}}:generation:chat:${chatId}`]);
@@ -289,7 +289,7 @@ describe('Read models', () => {
         if (waiting.rowCount === 1) break;
         await sleep(10);
       }
-      await contexts.commands.execute(new RenameChat(learner, chatId, 'new'));
+      await contexts.commands.execute(new ChangeChat(learner, chatId, { title: 'new' }));
       await blocker.query('select pg_advisory_lock(4712)'); // later loads do not wait
       expect((await getChat(learner, chatId)).title).toBe('new');
       await blocker.query('select pg_advisory_unlock(4711)');
@@ -318,7 +318,7 @@ describe('Read models', () => {
     try {
       const slow = getChat(learner, chatId);
       await hasLoaded;
-      const { readToken } = await contexts.commands.execute(new RenameChat(learner, chatId, 'after'));
+      const { readToken } = await contexts.commands.execute(new ChangeChat(learner, chatId, { title: 'after' }));
       const withToken = getChat(learner, chatId, readToken);
       letGo();
       expect((await slow).title).toBe('before');
@@ -336,7 +336,7 @@ describe('Read models', () => {
     let stop = false;
     const writer = (async () => {
       for (let n = 1; n <= 150; n++) {
-        await contexts.commands.execute(new RenameChat(learner, chatId, String(n)));
+        await contexts.commands.execute(new ChangeChat(learner, chatId, { title: String(n) }));
         acknowledged = n;
       }
       stop = true;
@@ -387,13 +387,13 @@ describe('Read models', () => {
 
     await redis.stop('SIGKILL');
     expect(await answers()).toEqual(before);
-    await contexts.commands.execute(new RenameChat(learner, chatId, 'while it was away'));
+    await contexts.commands.execute(new ChangeChat(learner, chatId, { title: 'while it was away' }));
     expect((await getChat(learner, chatId)).title).toBe('while it was away');
 
     redis = await redis.restart();
     await untilRedisAnswers();
     expect((await getChat(learner, chatId)).title).toBe('while it was away');
-    await contexts.commands.execute(new RenameChat(learner, chatId, 'kept'));
+    await contexts.commands.execute(new ChangeChat(learner, chatId, { title: 'kept' }));
     expect(await transactionsOf(() => getChat(learner, chatId))).toBe(1);
     expect(await transactionsOf(() => getChat(learner, chatId))).toBe(0); // it is used again
     const without = (json: string) => json.replaceAll(/"(updatedAt|version)":("[^"]+"|\d+)/g, '');

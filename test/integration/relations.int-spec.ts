@@ -4,6 +4,8 @@ import { AddDocument, AppendMessage, readNewDocument, StartChat } from '@student
 import { BootstrapAdmin, DeleteUser, OpenSession, PutProfile, PutSubscription, RegisterUser } from '@studently/identity';
 import type { Learner } from '@studently/platform';
 import { AddStudyItem, ImportStudyItems, RecordProgress, ReviewItem } from '@studently/study';
+import { until } from '../e2e/support';
+import { LocalEmbeddings } from '../../libs/ai-interactions/src/embeddings/local-embeddings';
 import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
 import { withClient } from '../support/servers';
@@ -31,6 +33,7 @@ describe('Relations', () => {
   const rows = <Row extends object>(text: string, values: unknown[] = []) => sql<Row>(contexts.database.adminUrl, text, values);
   beforeAll(async () => {
     contexts = await TestContexts.start();
+    jest.spyOn(contexts.localModel(), 'embedPassages').mockResolvedValue([]); // it knows no word
   });
   afterAll(() => contexts?.stop());
 
@@ -38,10 +41,13 @@ describe('Relations', () => {
     const keys = await rows<ForeignKey>(FOREIGN_KEYS);
     expect(keys.map((key) => `${key.child} -> ${key.parent} ${key.rule}`).sort()).toEqual([
       'chat_messages -> chats c',
+      'chat_turns -> chats c',
       'chats -> users c',
       'document_passages -> documents c',
       'documents -> document_types a',
       'documents -> users c',
+      'former_vectors -> documents c',
+      'former_vectors -> vector_spaces c',
       'grants -> users c',
       'idempotency_keys -> users c',
       'import_batches -> users c',
@@ -49,6 +55,11 @@ describe('Relations', () => {
       'passage_vectors -> vector_spaces a',
       'profiles -> users c',
       'progress -> users c',
+      'published_documents -> document_types a',
+      'published_documents -> documents c',
+      'published_documents -> vector_spaces a',
+      'published_passages -> published_documents c',
+      'published_passages -> vector_spaces a',
       'service_keys -> service_accounts c',
       'sessions -> users c',
       'study_items -> study_item_types a',
@@ -177,6 +188,7 @@ describe('Relations', () => {
       );
       return (await rows<Record<string, number>>(`select ${counts.join(', ')}`, [learnerId]))[0]!;
     };
+    await until(async () => (await count(id)).chat_turns === 6 && (await count(other.userId)).chat_turns === 6, 60_000);
     const full = {
       users: 1,
       user_emails: 1,
@@ -186,6 +198,7 @@ describe('Relations', () => {
       idempotency_keys: 3,
       chats: 3,
       chat_messages: 6,
+      chat_turns: 6,
       study_items: 4,
       study_reviews: 3,
       progress: 3,
@@ -193,6 +206,7 @@ describe('Relations', () => {
       documents: 3,
       document_passages: 3,
       passage_vectors: 3,
+      former_vectors: 0,
       grants: 1,
     };
     expect(await count(id)).toEqual(full);

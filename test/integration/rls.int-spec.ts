@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Database, SYSTEM, UnitOfWork, type Actor } from '@studently/platform';
-import { ChatRenamed } from '@studently/ai-interactions';
+import { ChatChanged } from '@studently/ai-interactions';
 import { TestContexts } from '../support/contexts';
 import { createTestDatabase, sql, type TestDatabase } from '../support/database';
 import { withClient } from '../support/servers';
@@ -12,21 +12,35 @@ const SEEN_BY_ADMIN = ['profiles', 'sessions', 'subscriptions', 'users', 'user_e
 /** What a learner only reads: an ADMIN writes it. */
 const READ_ONLY = ['subscriptions'];
 /** What nobody may change. */
-const UNCHANGING = ['chat_messages', 'document_passages', 'grants', 'passage_vectors', 'study_reviews'];
+const UNCHANGING = [
+  'chat_messages',
+  'chat_turns',
+  'document_passages',
+  'former_vectors',
+  'grants',
+  'passage_vectors',
+  'study_reviews',
+];
 /** What nobody may delete: it leaves by cascade, or when it has expired. */
-const STAYING = ['chat_messages', 'import_batches', 'study_reviews'];
+const STAYING = ['chat_messages', 'chat_turns', 'import_batches', 'study_reviews'];
 /** What is never changed, but for one column: enough to lock it. */
 const LOCKABLE = ['study_reviews'];
+/** What everybody reads, and a TEACHER, an ADMIN or a service writes. */
+const PUBLISHED = ['published_documents', 'published_passages'];
 const NOT_ALLOWED = '42501';
+const IS_THERE = '23505';
 
 describe('SEC-2 row-level security', () => {
   let database: TestDatabase;
   let tables: string[];
+  /** Those of which a learner sees their own rows alone. */
+  let closed: string[];
   let ada: string;
   let ben: string;
   beforeAll(async () => {
     database = await createTestDatabase();
     tables = await personalTables(database.adminUrl);
+    closed = tables.filter((table) => !PUBLISHED.includes(table));
     [ada, ben] = await withClient(database.adminUrl, async (client) => [
       await insertLearner(client, tables),
       await insertLearner(client, tables),
@@ -52,6 +66,17 @@ describe('SEC-2 row-level security', () => {
       }
     });
 
+  /** How it ends that ada inserts another row that belongs to somebody. */
+  const inserting = (table: string, userId: string, actorRole: string) =>
+    withClient(database.url, async (client) => {
+      await client.query('begin');
+      await client.query(`set local role studently_app; set local app.user_id = '${ada}'; set local app.role = '${actorRole}'`);
+      return insertRow(client, table, validRow(table, userId)).then(
+        () => 'accepted',
+        (error: { code: string }) => error.code,
+      );
+    });
+
   it('has a row of two learners in every personal table', async () => {
     for (const table of tables) {
       const owners = await sql<{ owner: string }>(
@@ -63,7 +88,7 @@ describe('SEC-2 row-level security', () => {
   });
 
   it("shows a learner's own rows alone, without any WHERE", async () => {
-    for (const table of [...tables, 'ai_chats_seed']) {
+    for (const table of [...closed, 'ai_chats_seed']) {
       for (const userId of [ada, ben]) {
         const rows = await as({ userId }, `select ${owner(table)} as owner from ${table}`);
         expect([table, rows]).toEqual([table, [{ owner: userId }]]);
@@ -75,7 +100,7 @@ describe('SEC-2 row-level security', () => {
     ['an empty one', { userId: '' }],
     ['that of nobody', { userId: randomUUID() }],
   ])('shows nothing in a context that is %s', async (_, context) => {
-    for (const table of [...tables, 'ai_chats_seed']) {
+    for (const table of [...closed, 'ai_chats_seed']) {
       expect([table, await as(context, `select * from ${table}`)]).toEqual([table, []]);
     }
   });
@@ -83,7 +108,7 @@ describe('SEC-2 row-level security', () => {
   it('shows nothing without a context', async () => {
     await withClient(database.url, async (client) => {
       await client.query('set role studently_app');
-      for (const table of [...tables, 'ai_chats_seed']) {
+      for (const table of [...closed, 'ai_chats_seed']) {
         expect([table, (await client.query(`select * from ${table}`)).rowCount]).toEqual([table, 0]);
         if (!table.endsWith('_seed') && !STAYING.includes(table))
           expect([table, (await client.query(`delete from ${table}`)).rowCount]).toEqual([table, 0]);
@@ -97,7 +122,7 @@ describe('SEC-2 row-level security', () => {
   });
 
   it('lets no statement touch a foreign row, with or without naming it', async () => {
-    for (const table of tables) {
+    for (const table of closed) {
       const column = owner(table);
       const own = READ_ONLY.includes(table) ? 0 : 1;
       const changing = (hit: number) => (UNCHANGING.includes(table) ? NOT_ALLOWED : hit);
@@ -135,20 +160,13 @@ describe('SEC-2 row-level security', () => {
 
   it('lets nobody insert a row for somebody else', async () => {
     for (const table of tables) {
-      const refused = await withClient(database.url, async (client) => {
-        await client.query('begin');
-        await client.query(`set local role studently_app; set local app.user_id = '${ada}'; set local app.role = 'STUDENT'`);
-        return insertRow(client, table, validRow(table, table === 'users' ? randomUUID() : ben)).then(
-          () => 'accepted',
-          (error: { code: string }) => error.code,
-        );
-      });
-      expect([table, refused]).toEqual([table, '42501']);
+      const refused = await inserting(table, table === 'users' ? randomUUID() : ben, 'STUDENT');
+      expect([table, refused]).toEqual([table, NOT_ALLOWED]);
     }
   });
 
   it('shows an ADMIN users, profiles and subscriptions, and never what learners write', async () => {
-    for (const table of tables) {
+    for (const table of closed) {
       const rows = await as({ userId: randomUUID(), actorRole: 'ADMIN' }, `select * from ${table}`);
       expect([table, rows.length]).toEqual([table, SEEN_BY_ADMIN.includes(table) ? 2 : 0]);
     }
@@ -156,8 +174,32 @@ describe('SEC-2 row-level security', () => {
   });
 
   it.each(['TEACHER', 'OPS', 'DPO', 'SYSTEM', 'admin', ''])('shows the role "%s" nothing of others', async (actorRole) => {
-    for (const table of tables) {
+    for (const table of closed) {
       expect([table, await as({ userId: randomUUID(), actorRole }, `select * from ${table}`)]).toEqual([table, []]);
+    }
+  });
+
+  it.each([
+    ...['STUDENT', 'OPS', 'DPO', 'SYSTEM', 'teacher', ''].map((role) => ({ role, may: false })),
+    ...['TEACHER', 'ADMIN', 'SERVICE'].map((role) => ({ role, may: true })),
+  ])('shows the role "$role" what is published; to publish or withdraw what is their own: $may', async ({ role, may }) => {
+    for (const table of PUBLISHED) {
+      const as = (text: string, values: unknown[] = []) => outcome('studently_app', ada, text, values, role);
+      expect({
+        seen: await as(`select from ${table}`),
+        withdrawn: await as(`delete from ${table}`),
+        ofSomebodyElse: await as(`delete from ${table} where user_id = $1`, [ben]),
+        changed: await as(`update ${table} set id = id`),
+        published: await inserting(table, ada, role),
+        inSomebodyElsesName: await inserting(table, ben, role),
+      }).toEqual({
+        seen: 2,
+        withdrawn: may ? 1 : 0,
+        ofSomebodyElse: 0,
+        changed: NOT_ALLOWED,
+        published: may ? IS_THERE : NOT_ALLOWED,
+        inSomebodyElsesName: NOT_ALLOWED,
+      });
     }
   });
 
@@ -289,7 +331,7 @@ describe('SEC-2 pooled connections', () => {
             await unitOfWork.run(actor, async (tx) => {
               note(actor, await tx.query<Seen>(`${look}`));
               await tx.query('update chats set title = $1', [actor.userId]);
-              tx.record(new ChatRenamed(actor.userId!, actor.userId!));
+              tx.record(new ChatChanged(actor.userId!, actor.userId!));
             });
             return;
           default:

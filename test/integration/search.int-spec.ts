@@ -9,7 +9,6 @@ import {
   type SearchResult,
 } from '@studently/ai-interactions';
 import type { Learner } from '@studently/platform';
-import { LocalEmbeddings } from '../../libs/ai-interactions/src/embeddings/local-embeddings';
 import { weightsFor } from '../../libs/ai-interactions/src/queries/search/ranking';
 import { until } from '../e2e/support';
 import { TestContexts } from '../support/contexts';
@@ -130,7 +129,7 @@ describe('Searching documents', () => {
       ben = await contexts.newLearner();
       embedded = Array.from({ length: 60 }, newKnown);
       const byContent = new Map(embedded.map(({ content, embedding }) => [content, embedding]));
-      const local = contexts.app.get(LocalEmbeddings);
+      const local = contexts.localModel();
       const pretended = jest
         .spyOn(local, 'embedPassages')
         .mockImplementation(async (texts) => texts.map((text) => byContent.get(text)));
@@ -144,7 +143,7 @@ describe('Searching documents', () => {
     });
 
     it('a text is compared with what the same model has made, a vector with everything', async () => {
-      jest.spyOn(contexts.app.get(LocalEmbeddings), 'embedQuestion').mockResolvedValue(supplied.embedding);
+      jest.spyOn(contexts.localModel(), 'embedQuestion').mockResolvedValue(supplied.embedding);
       const byText = await search({ text: 'x', mode: 'vector', k: 100 }, ben);
       expect(byText.meta.estimatedMatches).toBe(60);
       expect(ids(byText.items)).not.toContain(supplied.id);
@@ -155,7 +154,7 @@ describe('Searching documents', () => {
 
     it('meaning and words together are their reciprocal ranks, summed, each by its weight', async () => {
       const meaning = vector();
-      jest.spyOn(contexts.app.get(LocalEmbeddings), 'embedQuestion').mockResolvedValue(meaning);
+      jest.spyOn(contexts.localModel(), 'embedQuestion').mockResolvedValue(meaning);
       const text = 'moon and music';
       const [hybrid, near, words] = await Promise.all(
         (['hybrid', 'vector', 'text'] as const).map((mode) => search({ text, mode, k: 100 }, ben)),
@@ -197,7 +196,7 @@ describe('Searching documents', () => {
     });
 
     it('by words a search needs no model', async () => {
-      const embed = jest.spyOn(contexts.app.get(LocalEmbeddings), 'embedQuestion');
+      const embed = jest.spyOn(contexts.localModel(), 'embedQuestion');
       await search({ text: 'moon', mode: 'text', k: 5 }, ben);
       expect(embed).not.toHaveBeenCalled();
     });
@@ -233,7 +232,7 @@ describe('Searching documents', () => {
     it.each(['vector', 'text', 'hybrid'] as const)(
       'a cursor goes on without a repetition, whatever is added meanwhile: %s',
       async (mode) => {
-        jest.spyOn(contexts.app.get(LocalEmbeddings), 'embedQuestion').mockResolvedValue(known[0]!.embedding);
+        jest.spyOn(contexts.localModel(), 'embedQuestion').mockResolvedValue(known[0]!.embedding);
         const wanted = { text: 'moon river', vector: known[0]!.embedding, mode, k: 20 };
         const seen: string[] = [];
         for (let page = await search(wanted); ; page = await search({ ...wanted, cursor: page.nextCursor! })) {

@@ -11,7 +11,7 @@ import {
   ImportDocuments,
   MessageAppended,
   readNewDocument,
-  RenameChat,
+  ChangeChat,
   StartChat,
 } from '@studently/ai-interactions';
 import {
@@ -80,10 +80,14 @@ describe('The unit of work', () => {
       'idempotency_keys',
       'chats',
       'chat_messages',
+      'chat_turns',
       'import_batches',
       'documents',
       'document_passages',
       'passage_vectors',
+      'former_vectors',
+      'published_documents',
+      'published_passages',
       'study_items',
       'study_reviews',
       'progress',
@@ -445,7 +449,7 @@ describe('The unit of work', () => {
     it('a snapshot sees what was committed before it, not what was running then, whatever their order', async () => {
       const learner = await contexts.newLearner();
       const write = () =>
-        unitOfWork.run(learner, async (tx) => tx.record(new MessageAppended(learner.userId, learner.userId, 1)));
+        unitOfWork.run(learner, async (tx) => tx.record(new MessageAppended(learner.userId, learner.userId, 1, false)));
       await withClient(contexts.database.adminUrl, async (running) => {
         await running.query('begin');
         const { rows: began } = await running.query<{ xid: string }>('select pg_current_xact_id()::text as xid');
@@ -473,7 +477,7 @@ describe('The unit of work', () => {
       const { readToken } = await execute(new StartChat(learner, { id, title: 'x' }));
       const [audit] = await rows<{ xid: string }>('select xid::text as xid from audit_events where subject_id = $1', [id]);
       expect(decodeReadToken(readToken)).toBe(BigInt(audit!.xid));
-      const renamed = await execute(new RenameChat(learner, id, 'y'));
+      const renamed = await execute(new ChangeChat(learner, id, { title: 'y' }));
       expect(decodeReadToken(renamed.readToken)).toBeGreaterThan(decodeReadToken(readToken));
     });
   });

@@ -11,6 +11,9 @@ import { IdentityModule, RegisterUser } from '@studently/identity';
 import { AuditSealer, JobRelay, loadSettings, OutboxRelay, PlatformModule, type Learner } from '@studently/platform';
 import { StudyModule } from '@studently/study';
 import { Revocations } from '../../libs/identity/src/revocations';
+import { EmbeddingModels } from '../../libs/ai-interactions/src/embeddings/embedding-models';
+import type { Embeddings } from '../../libs/ai-interactions/src/embeddings/embeddings';
+import { LOCAL_MODEL } from '../../libs/ai-interactions/src/embeddings/local-embeddings';
 import { createTestDatabase, type TestDatabase } from './database';
 
 /** All contexts in this process on a database of their own, without HTTP: for tests through the command and query bus. */
@@ -63,6 +66,11 @@ export class TestContexts {
     await this.app.get(OutboxRelay).onApplicationShutdown();
     await this.app.get(Revocations).onApplicationShutdown();
     await this.app.get(JobRelay).onModuleDestroy();
+  }
+
+  /** The model that answers, if no settings name another. */
+  localModel(): Embeddings {
+    return this.app.get(EmbeddingModels).of({ model: LOCAL_MODEL, url: null });
   }
 
   /** Registers an invented learner. */

@@ -1,7 +1,14 @@
 const Sequencer = require('@jest/test-sequencer').default;
 
 /** Those that take minutes, the longest first. */
-const LONG = ['test/torture/torture', 'test/e2e/keys', 'test/e2e/import', 'test/e2e/authorization', 'test/e2e/worker'];
+const LONG = [
+  'test/torture/torture',
+  'test/e2e/keys',
+  'test/e2e/import',
+  'test/e2e/authorization',
+  'test/e2e/worker',
+  'test/eval/eval',
+];
 
 function rankOf({ path }) {
   const rank = LONG.findIndex((name) => path.includes(`${name}.`));

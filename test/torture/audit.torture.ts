@@ -22,7 +22,7 @@ const SMALL_ROWS = 1200;
 
 const FILL = `
   insert into audit_events (actor_id, actor_role, learner_id, action, subject_id, changed_fields, request_id, changes)
-  select l, 'STUDENT', l, (array['chat.message-appended', 'study-item.reviewed', 'chat.renamed'])[1 + n % 3], uuid_generate_v4()::text,
+  select l, 'STUDENT', l, (array['chat.message-appended', 'study-item.reviewed', 'chat.changed'])[1 + n % 3], uuid_generate_v4()::text,
          array['title'], 'request-' || n, jsonb_build_object('Chat.title', jsonb_build_array(md5(n::text), md5(l::text)))
   from (select n, md5((n % 500)::text)::uuid as l from generate_series($1::int, $2::int) n) x`;
 

@@ -66,7 +66,7 @@ async function lookAtWhatWasWritten(context: TortureContext, admin: Client): Pro
   }
   const { rows } = await admin.query<{ commands: number; others: number }>(
     `select count(*)::int as commands, count(*) filter (where actor_id is distinct from learner_id)::int as others
-     from audit_events where action = 'chat.renamed'`,
+     from audit_events where action = 'chat.changed'`,
   );
   const { commands, others } = rows[0]!;
   context.attempt(others === 0 && commands > 0, () => `${others} of ${commands} commands are recorded for somebody else`);

@@ -4,7 +4,17 @@ import { resolve } from 'node:path';
 import { addAbortSignal } from 'node:stream';
 import type { Command } from '@nestjs/cqrs';
 import { ImportDocuments } from '@studently/ai-interactions';
-import { COUNTRY_LINES, readCountries, readMarkdown, readWordnet, WORDNET_CARDS } from '@studently/datasets';
+import {
+  COUNTRY_LINES,
+  FOLDOC_ARTICLES,
+  readCountries,
+  readFoldoc,
+  readHtml,
+  readMarkdown,
+  readPostgresqlDoc,
+  readWordnet,
+  WORDNET_CARDS,
+} from '@studently/datasets';
 import type { BulkLine, Learner, LinesTaken, Rejection, Written } from '@studently/platform';
 import { ImportStudyItems } from '@studently/study';
 
@@ -44,6 +54,24 @@ export async function markdown(path: string) {
   await stat(path);
   return { lines: readMarkdown(resolve(path)), command: ImportDocuments, isRepeatable: true as const };
 }
+
+export async function html(path: string) {
+  await stat(path);
+  return { lines: readHtml(resolve(path)), command: ImportDocuments, isRepeatable: true as const };
+}
+
+export const foldoc = () => ({
+  lines: readFoldoc(),
+  command: ImportDocuments,
+  isRepeatable: true as const,
+  extent: { total: FOLDOC_ARTICLES },
+});
+
+export const postgresqlDoc = () => ({
+  lines: readPostgresqlDoc(),
+  command: ImportDocuments,
+  isRepeatable: true as const,
+});
 
 /**
  * The lines of a file, or of the standard input (`-`).

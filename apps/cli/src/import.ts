@@ -5,7 +5,7 @@ import { DomainError, readNdjson, takeInChunks, type BulkResult } from '@student
 import { ImportStudyItems, readStudyCsv, readStudyItem } from '@studently/study';
 import { SingleBar } from 'cli-progress';
 import { InvalidArgumentError, type Command } from 'commander';
-import { countries, file, markdown, upTo, wordnet, type Source } from './import-sources';
+import { countries, file, foldoc, html, markdown, postgresqlDoc, upTo, wordnet, type Source } from './import-sources';
 import { withContexts } from './with-contexts';
 
 const FINDINGS = 2;
@@ -18,7 +18,7 @@ interface Options {
   json?: boolean;
 }
 
-/** studently import wordnet | countries | markdown | csv | ndjson */
+/** studently import wordnet | countries | markdown | html | foldoc | postgresql-doc | csv | ndjson */
 export function addImport(program: Command): void {
   const imports = program
     .command('import')
@@ -46,6 +46,21 @@ export function addImport(program: Command): void {
     'a Markdown file, or all of a folder, as documents',
     'npx studently import markdown node_modules/fastify/docs --user ada@example.org',
   ).action((path: string, _: Options, command: Command) => run(command, () => markdown(path)));
+  add(
+    'html <path>',
+    'an HTML file, or all of a folder, as documents: their text, without scripts and navigation',
+    'npx studently import html site --user ada@example.org',
+  ).action((path: string, _: Options, command: Command) => run(command, () => html(path)));
+  add(
+    'foldoc',
+    'the Free On-line Dictionary of Computing as documents (Debian package dict-foldoc)',
+    'npx studently import foldoc --user ada@example.org --limit 500',
+  ).action((_: Options, command: Command) => run(command, foldoc));
+  add(
+    'postgresql-doc',
+    'the manual of PostgreSQL as documents (Debian package postgresql-doc-15)',
+    'npx studently import postgresql-doc --user ada@example.org --limit 100',
+  ).action((_: Options, command: Command) => run(command, postgresqlDoc));
   add(
     'csv <file>',
     'study items; the first line names the columns: type (flashcard), tags (a;b), and what the content holds, e.g. front, back; - is the standard input',

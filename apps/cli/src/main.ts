@@ -4,6 +4,7 @@ import { ConfigurationError } from '@studently/platform';
 import { Command, CommanderError } from 'commander';
 import { addAudit } from './audit';
 import { addCache } from './cache';
+import { addEmbeddings } from './embeddings';
 import { addImport } from './import';
 import { addJobs } from './jobs';
 import { addKeys } from './keys';
@@ -26,13 +27,15 @@ const program = new Command('studently')
   .showHelpAfterError('(--help shows what there is)');
 addAudit(program);
 addCache(program);
+addEmbeddings(program);
 addImport(program);
 addJobs(program);
 addKeys(program);
 addMigrate(program);
 addStatus(program);
 // Subcommands do not inherit it.
-for (const command of program.commands.flatMap((each) => [each, ...each.commands])) command.exitOverride();
+const withThoseBelow = (command: Command): Command[] => [command, ...command.commands.flatMap(withThoseBelow)];
+for (const command of withThoseBelow(program)) command.exitOverride();
 
 program.parseAsync().catch((error: unknown) => {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;

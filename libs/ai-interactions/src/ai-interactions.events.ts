@@ -2,9 +2,17 @@ import { DomainEvent, LearnerEvent } from '@studently/platform';
 
 export class ChatStarted extends LearnerEvent {
   static override readonly topic = 'chat.started';
+  constructor(
+    learnerId: string,
+    chatId: string,
+    /** It has messages. */
+    readonly toBeEmbedded: boolean,
+  ) {
+    super(learnerId, chatId);
+  }
 }
-export class ChatRenamed extends LearnerEvent {
-  static override readonly topic = 'chat.renamed';
+export class ChatChanged extends LearnerEvent {
+  static override readonly topic = 'chat.changed';
 }
 export class ChatDeleted extends LearnerEvent {
   static override readonly topic = 'chat.deleted';
@@ -18,6 +26,8 @@ export class MessageAppended extends LearnerEvent {
     learnerId: string,
     chatId: string,
     readonly seq: number,
+    /** No job is there that will take it along. */
+    readonly toBeEmbedded: boolean,
   ) {
     super(learnerId, chatId, ['messages']);
   }
@@ -48,6 +58,13 @@ export class DocumentChanged extends LearnerEvent {
 }
 export class DocumentDeleted extends LearnerEvent {
   static override readonly topic = 'document.deleted';
+}
+/** Others may find it as it is now: for the first time, or anew. */
+export class DocumentPublished extends LearnerEvent {
+  static override readonly topic = 'document.published';
+}
+export class DocumentUnpublished extends LearnerEvent {
+  static override readonly topic = 'document.unpublished';
 }
 export class DocumentEmbedded extends LearnerEvent {
   static override readonly topic = 'document.embedded';

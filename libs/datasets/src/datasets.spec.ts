@@ -3,8 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isRejection, type BulkLine, type Rejection } from '@studently/platform';
 import { readCountries } from './countries';
+import { debianPackage } from './debian-package';
+import { FOLDOC_ARTICLES, readFoldoc } from './foldoc';
+import { readHtml } from './html';
+import { htmlText } from './html-text';
 import { readMarkdown } from './markdown';
 import { packageFolder } from './package-folder';
+import { readPostgresqlDoc } from './postgresql-doc';
 import { readWordnet, WORDNET_CARDS } from './wordnet';
 
 async function all<T>(lines: AsyncIterable<BulkLine<T> | Rejection>) {
@@ -135,6 +140,83 @@ describe('Markdown', () => {
     const { read, rejected } = await all(readMarkdown(join(packageFolder('fastify'), 'docs'), 'fastify'));
     expect(rejected).toEqual([]);
     expect(read.map(({ value }) => value.title)).toContain('Validation and Serialization');
+  });
+});
+
+describe('HTML', () => {
+  const text = (html: string) => htmlText(html).text;
+
+  it('becomes Markdown: headings, lists, tables, quotations and code', () => {
+    expect(text('<h2>One  <em>more</em></h2><p>A<br>b &amp; c</p>')).toBe('## One more\n\nA\nb & c');
+    expect(text('<ul><li>a<li><p>b</p><p>c</p><ol><li>d</ol></ul>e')).toBe('- a\n\n- b\n\n  c\n\n  1. d\n\ne');
+    expect(text('<table><tr><th>x<th>y|z<tr><td>1<td><p>2</p><p>3</p></table>e')).toBe(
+      '| x | y\\|z |\n| --- | --- |\n| 1 | 2 3 |\n\ne',
+    );
+    expect(text('<blockquote><p>a</p><p>b</p></blockquote>')).toBe('> a\n\n> b');
+    expect(text('<pre>\n  if (a)\n\n    ```\n</pre>')).toBe('````\n  if (a)\n\n    ```\n````');
+    expect(text('<dl><dt>term<dd>meaning</dl><div class="note"><h3>Note</h3><p>text</p></div>')).toBe(
+      'term\nmeaning\n\nNote\ntext',
+    );
+  });
+
+  it('loses scripts, styles and what only leads elsewhere', () => {
+    const html = `<title> A
+      page</title><style>p{}</style><nav>x</nav><div class="a navheader">x</div><p hidden>x</p><p>y<script>x</script></p><p role=navigation>x`;
+    expect(htmlText(html)).toEqual({ title: 'A page', text: 'y' });
+    expect(text('<div>'.repeat(10_000))).toBe('');
+  });
+
+  it('is a document a file, under its title', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'studently-html-'));
+    try {
+      writeFileSync(join(folder, 'a.html'), '<title>Grass</title><h2>Colour</h2>Green.');
+      writeFileSync(join(folder, 'b.htm'), '<h3>Moon</h3>A rock.');
+      writeFileSync(join(folder, 'c.html'), '<script>x</script>');
+      const { read, rejected } = await all(readHtml(folder));
+      expect(read.map(({ value }) => [value.title, value.content])).toEqual([
+        ['Grass', '# Grass\n\n## Colour\n\nGreen.'],
+        ['Moon', '# Moon\n\nA rock.'],
+      ]);
+      expect(rejected).toMatchObject([{ line: 3, code: 'FILE_REFUSED' }]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+describe('Debian packages', () => {
+  it('FOLDOC gives each of its articles, with what it refers to', async () => {
+    const { read, rejected } = await all(readFoldoc());
+    expect(rejected).toEqual([]);
+    expect(read).toHaveLength(FOLDOC_ARTICLES);
+    expect(new Set(read.map(({ value }) => value.id)).size).toBe(FOLDOC_ARTICLES);
+    const article = read.find(({ value }) => value.title === 'active matrix display')!.value;
+    expect(article.content).toMatch(/^# active matrix display\n\n<hardware> A type of liquid crystal display where each\n/);
+    expect(article.metadata).toEqual({
+      source: 'foldoc',
+      references: ['liquid crystal display', 'pixel', 'transistor', 'passive matrix display'],
+    });
+  });
+
+  it('the manual of PostgreSQL gives its pages, but for the index', async () => {
+    const pages: Record<string, string> = {};
+    for await (const line of readPostgresqlDoc()) {
+      if (isRejection(line)) throw new Error(line.detail);
+      pages[line.value.metadata['path'] as string] = line.value.content;
+    }
+    expect(Object.keys(pages).length).toBeGreaterThan(1100);
+    expect(pages).not.toHaveProperty('bookindex.html');
+    expect(pages['sql-vacuum.html']).toMatch(/^# VACUUM\n\nVACUUM — garbage-collect .*\n\n## Synopsis\n\n```\nVACUUM \[/);
+  });
+
+  it('that are missing are named', () => {
+    expect(() => debianPackage('dict-nothing', '/usr/share/dictd/nothing.index')).toThrow(
+      expect.objectContaining({
+        code: 'DATASET_MISSING',
+        exitCode: 78,
+        message: expect.stringContaining('apt-get install dict-nothing'),
+      }),
+    );
   });
 });
 

@@ -16,6 +16,7 @@ export { ConfigurationError, loadSettings, SETTINGS, type Settings } from './con
 export { reachEmbeddedPostgres, startEmbeddedPostgres, type EmbeddedPostgres } from './embedded/embedded-postgres';
 export { translateConstraints } from './errors/database-errors';
 export {
+  DependencyAway,
   DomainError,
   expectVersion,
   Forbidden,
@@ -30,7 +31,7 @@ export { DomainEvent, LearnerEvent } from './events/domain-event';
 export { EventConsumers } from './events/event-consumers';
 export { OutboxRelay } from './events/outbox-relay';
 export { Health, type Readiness } from './health/health';
-export { Job, JobGone, type JobHandler } from './jobs/job';
+export { Job, JobGone, MAX_ATTEMPTS, type JobHandler } from './jobs/job';
 export { JobRelay } from './jobs/job-relay';
 export { Jobs } from './jobs/jobs';
 export { JobsRedis, jobsUrlOf } from './jobs/jobs-redis';
@@ -49,6 +50,7 @@ export { snapshotSees } from './persistence/read-token';
 export { checkServer } from './persistence/server-checks';
 export { servedTarget } from './persistence/served-target';
 export type { Transaction } from './persistence/transaction';
+export { withOwner, type OwnerQuery } from './persistence/with-owner';
 export { UnitOfWork } from './persistence/unit-of-work';
 export { addressPrincipal } from './rate-limit/address';
 export { ExpiringMap } from './rate-limit/expiring-map';

@@ -9,7 +9,7 @@ export interface ChatKey {
 const TEXT = conversation(1)[0]!.content.replaceAll("'", "''");
 
 const lock = ({ userId, chatId }: ChatKey) => `select "c0"."user_id", "c0"."id", "c0"."title", "c0"."message_count",
-  "c0"."context_model", "c0"."created_at", "c0"."updated_at", "c0"."version"
+  "c0"."context_model", "c0"."archived_at", "c0"."pinned_at", "c0"."embedded_count", "c0"."created_at", "c0"."updated_at", "c0"."version"
 from "chats" as "c0" where "c0"."user_id" = '${userId}' and "c0"."id" = '${chatId}' limit 1 for update`;
 
 const COLUMNS = '("user_id", "id", "chat_id", "seq", "parent_seq", "role", "content", "metadata")';

@@ -1,3 +1,4 @@
+import { randomOf } from '../../support/random';
 import { Workspace } from '../../support/workspace';
 
 /** What a file `<area>.torture.ts` exports. */
@@ -28,7 +29,6 @@ export class TortureContext extends Workspace {
   violations = 0;
   /** The first of them, for whoever has to find the cause. */
   readonly told: string[] = [];
-  private state: number;
 
   constructor(
     readonly ops: number,
@@ -36,7 +36,7 @@ export class TortureContext extends Workspace {
     readonly progress: (text: string) => void = () => undefined,
   ) {
     super();
-    this.state = seed >>> 0;
+    this.random = randomOf(seed);
   }
 
   /** One more thing was tried; `held` says whether the promise was kept. */
@@ -47,13 +47,8 @@ export class TortureContext extends Workspace {
     if (this.told.length < MOST_TOLD) this.told.push(what());
   }
 
-  /** 0 ≤ x < 1. Mulberry32 (Tommy Ettinger, public domain): the same numbers for the same seed. */
-  readonly random = (): number => {
-    this.state = (this.state + 0x6d2b79f5) | 0;
-    let bits = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state);
-    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
-    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32;
-  };
+  /** 0 ≤ x < 1: the same numbers for the same seed. */
+  readonly random: () => number;
 
   /** A whole number, 0 ≤ n < end. */
   below(end: number): number {

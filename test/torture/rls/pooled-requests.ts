@@ -133,7 +133,7 @@ export class PooledRequests {
     await this.unitOfWork.run(actor, async (tx) => {
       seen = await tx.query<Seen>(look('chats'), [nonce]);
       await tx.query('update chats set title = $1', [actor.userId]);
-      tx.record({ topic: 'chat.renamed', learnerId: actor.userId!, subjectId: actor.userId! });
+      tx.record({ topic: 'chat.changed', learnerId: actor.userId!, subjectId: actor.userId! });
     });
     return seen;
   }

@@ -1,21 +1,25 @@
 import { randomUUID } from 'node:crypto';
-import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Put, Query } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Put, Query, Res } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
 import {
   AppendMessage,
+  ChangeChat,
   DeleteChat,
   ExportChat,
   GetChat,
+  GetContext,
   ListChats,
+  ListLeaves,
   readVector,
-  RenameChat,
+  SearchChats,
   SetContextVector,
   StartChat,
 } from '@studently/ai-interactions';
-import type { Learner } from '@studently/platform';
+import type { Learner, View } from '@studently/platform';
+import type { FastifyReply } from 'fastify';
 import type { z } from 'zod';
-import { Answers, Fresh, Idempotent, Versioned } from '../http/openapi';
+import { Answers, AnswersText, Fresh, Idempotent, Versioned } from '../http/openapi';
 import { CurrentActor, IfMatch, ReadToken } from '../http/request';
 import { Id, pageOf } from '../http/schemas';
 import {
@@ -23,9 +27,16 @@ import {
   ChatAnswer,
   ChatBody,
   ChatPatch,
+  ChatSearchAnswer,
+  ChatSearchBody,
   ChatsQuery,
   ChatSummaryAnswer,
+  ContextAnswer,
+  ContextBody,
   ContextVectorBody,
+  ExportQuery,
+  LeavesAnswer,
+  MARKDOWN,
   MessageBody,
   MessagesQuery,
 } from './chats.schemas';
@@ -53,6 +64,14 @@ export class ChatsController {
     return this.queries.execute(new ListChats(actor, query, query));
   }
 
+  @Post('search')
+  @HttpCode(200)
+  @Answers(200, ChatSearchAnswer, 'Chats, best first, each with the message that fits best')
+  searchChats(@CurrentActor() actor: Learner, @Body({ schema: ChatSearchBody }) body: z.infer<typeof ChatSearchBody>) {
+    const vector = body.vector === undefined ? undefined : readVector(body.vector, 'vector');
+    return this.queries.execute(new SearchChats(actor, { ...body, vector }));
+  }
+
   @Get(':chatId')
   @Fresh()
   @Answers(200, ChatAnswer)
@@ -65,24 +84,42 @@ export class ChatsController {
     return this.queries.execute(new GetChat(actor, { chatId, ...query }, readToken));
   }
 
+  @Get(':chatId/leaves')
+  @Answers(200, LeavesAnswer, 'The last messages of its branches, newest first: the newest 200')
+  listLeaves(@CurrentActor() actor: Learner, @Param('chatId', { schema: Id }) chatId: string) {
+    return this.queries.execute(new ListLeaves(actor, chatId));
+  }
+
   @Get(':chatId/export')
   @Fresh()
-  @Answers(200, ChatAnswer, 'The chat with all of its messages')
-  exportChat(@CurrentActor() actor: Learner, @Param('chatId', { schema: Id }) chatId: string) {
-    return this.queries.execute(new ExportChat(actor, chatId));
+  @AnswersText(200, ChatAnswer, MARKDOWN, 'The chat with all of its messages, or with those of one branch')
+  async exportChat(
+    @CurrentActor() actor: Learner,
+    @Param('chatId', { schema: Id }) chatId: string,
+    @Query({ schema: ExportQuery }) { format, leaf }: z.infer<typeof ExportQuery>,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    const view = await this.queries.execute(new ExportChat(actor, chatId, format, leaf));
+    if (format === 'markdown') {
+      void reply
+        .type(`${MARKDOWN}; charset=utf-8`)
+        .header('content-disposition', `attachment; filename="chat-${chatId}.md"`)
+        .serializer(({ json }: View<unknown>) => json as string);
+    }
+    return view;
   }
 
   @Patch(':chatId')
   @Idempotent()
   @Versioned()
   @Answers(200, ChatAnswer)
-  renameChat(
+  changeChat(
     @CurrentActor() actor: Learner,
     @Param('chatId', { schema: Id }) chatId: string,
-    @Body({ schema: ChatPatch }) { title }: z.infer<typeof ChatPatch>,
+    @Body({ schema: ChatPatch }) changes: z.infer<typeof ChatPatch>,
     @IfMatch() ifMatch?: string,
   ) {
-    return this.commands.execute(new RenameChat(actor, chatId, title, ifMatch));
+    return this.commands.execute(new ChangeChat(actor, chatId, changes, ifMatch));
   }
 
   @Put(':chatId/context-vector')
@@ -117,5 +154,16 @@ export class ChatsController {
     @Body({ schema: MessageBody }) body: z.infer<typeof MessageBody>,
   ) {
     return this.commands.execute(new AppendMessage(actor, chatId, { ...body, id: randomUUID() }));
+  }
+
+  @Post(':chatId/context')
+  @HttpCode(200)
+  @Answers(200, ContextAnswer, 'What to send to a model, within the budget, in this order')
+  getContext(
+    @CurrentActor() actor: Learner,
+    @Param('chatId', { schema: Id }) chatId: string,
+    @Body({ schema: ContextBody }) body: z.infer<typeof ContextBody>,
+  ) {
+    return this.queries.execute(new GetContext(actor, chatId, body));
   }
 }

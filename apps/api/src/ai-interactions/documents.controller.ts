@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query, Res } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Put, Query, Res } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
 import {
@@ -8,11 +8,14 @@ import {
   GetDocument,
   ImportDocuments,
   ListDocuments,
+  ListSharedDocuments,
   newDocument,
   NewDocumentInput,
+  PublishDocument,
   readNewDocument,
   readVector,
   SearchDocuments,
+  UnpublishDocument,
 } from '@studently/ai-interactions';
 import { readNdjson, takeInChunks, type Learner } from '@studently/platform';
 import type { FastifyReply } from 'fastify';
@@ -27,6 +30,7 @@ import {
   DocumentSummaryAnswer,
   SearchAnswer,
   SearchBody,
+  SharedDocumentAnswer,
 } from './documents.schemas';
 
 @ApiTags('documents')
@@ -74,6 +78,15 @@ export class DocumentsController {
     return this.queries.execute(new SearchDocuments(actor, { ...body, vector }));
   }
 
+  @Get('shared')
+  @Answers(200, pageOf(SharedDocumentAnswer), 'What everybody may search, what was published last first')
+  listSharedDocuments(
+    @CurrentActor() actor: Learner,
+    @Query({ schema: DocumentsQuery }) query: z.infer<typeof DocumentsQuery>,
+  ) {
+    return this.queries.execute(new ListSharedDocuments(actor, query, query));
+  }
+
   @Get(':documentId')
   @Fresh()
   @Answers(200, DocumentAnswer)
@@ -110,5 +123,31 @@ export class DocumentsController {
     @IfMatch() ifMatch?: string,
   ) {
     return this.commands.execute(new DeleteDocument(actor, documentId, ifMatch));
+  }
+
+  @Put(':documentId/publication')
+  @HttpCode(204)
+  @Idempotent()
+  @Versioned()
+  @Answers(204, undefined, 'Everybody finds it as it is now. What becomes of it they see when it is published anew')
+  publishDocument(
+    @CurrentActor() actor: Learner,
+    @Param('documentId', { schema: Id }) documentId: string,
+    @IfMatch() ifMatch?: string,
+  ) {
+    return this.commands.execute(new PublishDocument(actor, documentId, ifMatch));
+  }
+
+  @Delete(':documentId/publication')
+  @HttpCode(204)
+  @Idempotent()
+  @Versioned()
+  @Answers(204, undefined, 'Nobody but its owner finds it any more')
+  unpublishDocument(
+    @CurrentActor() actor: Learner,
+    @Param('documentId', { schema: Id }) documentId: string,
+    @IfMatch() ifMatch?: string,
+  ) {
+    return this.commands.execute(new UnpublishDocument(actor, documentId, ifMatch));
   }
 }

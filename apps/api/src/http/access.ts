@@ -43,6 +43,8 @@ export class Access {
 
 function denial({ own, service }: Rule, role: string): string {
   if (role === 'SERVICE')
-    return service ? `The service account lacks the scope ${service}.` : 'No service account may do that.';
+    return service
+      ? `The service account lacks the scope ${[service].flat().join(' or ')}.`
+      : 'No service account may do that.';
   return own.length === 0 ? 'This is for what learners have granted to a TEACHER.' : `Only ${own.join(' or ')} may do that.`;
 }

@@ -37,6 +37,12 @@ export function Answers(status: number, schema?: z.ZodType, description = 'Done'
   });
 }
 
+/** The same for a route that also answers as text, if it is asked to. */
+export function AnswersText(status: number, schema: z.ZodType, mediaType: string, description: string) {
+  const content = { 'application/json': { schema: jsonSchema(schema, 'output') }, [mediaType]: { schema: { type: 'string' } } };
+  return ApiResponse({ status, description, content });
+}
+
 export const EVENT_STREAM = 'text/event-stream';
 
 /** Documents a stream of events: how to take it up again, and what an event is. */

@@ -29,7 +29,7 @@ export function authorizationPage({ paths }: Described): string {
     operation,
     `\`${routes.get(operation)}\``,
     ...(rule.anonymous ? ROLES.map(() => 'open') : ROLES.map((role) => cell(rule, role))),
-    rule.anonymous ? 'open' : (rule.service ?? '–'),
+    rule.anonymous ? 'open' : [rule.service ?? '–'].flat().join(' and '),
     rule.granted ?? '–',
   ]);
   const lines = [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`);

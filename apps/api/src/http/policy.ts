@@ -16,23 +16,27 @@ export interface Rule {
   granted?: GrantScope;
   /** It shows several users, none of whom it names. */
   showsUsers?: true;
-  /** What a service account must have to do it for the learner for whom it acts; undefined: no service does. */
-  service?: ServiceScope;
+  /** What a service account must have, all of it, to do it for the learner for whom it acts; undefined: no service does. */
+  service?: ServiceScope | readonly ServiceScope[];
 }
 
 const EVERYBODY = ROLES;
 const NOBODY: readonly Role[] = [];
 const ADMIN: readonly Role[] = ['ADMIN'];
+const PUBLISHERS: readonly Role[] = ['TEACHER', 'ADMIN'];
 
 const open: Rule = { anonymous: true, own: EVERYBODY };
 const forAdmin: Rule = { own: ADMIN };
 /** One's own things; the request names none. */
 const own = (service?: ServiceScope): Rule => ({ own: EVERYBODY, service });
 /** One thing by its id. Somebody else's is not there. */
-const ownOne = (service?: ServiceScope): Rule => ({ own: EVERYBODY, other: NOBODY, service });
+const ownOne = (service?: Rule['service']): Rule => ({ own: EVERYBODY, other: NOBODY, service });
 /** One's own account, or for an ADMIN anybody's. */
 const account = (service?: ServiceScope): Rule => ({ own: EVERYBODY, other: ADMIN, service });
 const accountForAdmin = (service?: ServiceScope): Rule => ({ own: ADMIN, other: ADMIN, service });
+
+/** One thing of one's own, for those who may show it to everybody. Others are denied whatever they name, so nothing is told. */
+const publishing: Rule = { own: PUBLISHERS, service: 'documents:write' };
 
 /** Of a learner who has granted it, and of nobody else, read-only. */
 const shared = (granted: GrantScope): Rule => ({ own: NOBODY, other: NOBODY, granted });
@@ -93,20 +97,26 @@ export const POLICY = {
 
   startChat: own('chats:write'),
   listChats: own('chats:read'),
+  searchChats: own('chats:read'),
   getChat: ownOne('chats:read'),
+  listLeaves: ownOne('chats:read'),
   exportChat: ownOne('chats:read'),
-  renameChat: ownOne('chats:write'),
+  changeChat: ownOne('chats:write'),
   setContextVector: ownOne('chats:write'),
   deleteChat: ownOne('chats:write'),
   appendMessage: ownOne('chats:write'),
+  getContext: ownOne(['chats:read', 'documents:read']),
 
   addDocument: own('documents:write'),
   listDocuments: own('documents:read'),
   importDocuments: own('documents:write'),
   searchDocuments: own('documents:read'),
+  listSharedDocuments: own('documents:read'),
   getDocument: ownOne('documents:read'),
   changeDocument: ownOne('documents:write'),
   deleteDocument: ownOne('documents:write'),
+  publishDocument: publishing,
+  unpublishDocument: publishing,
 
   addStudyItem: own('study:write'),
   importStudyItems: own('study:write'),
@@ -150,6 +160,6 @@ export function verdictOf(rule: Rule, who: Who, owner: Owner): Verdict {
 
 /** Without the scope it is denied whatever it names, which tells nothing. */
 function verdictOfService({ service }: Rule, scopes: readonly string[], owner: Owner): Verdict {
-  if (service === undefined || !scopes.includes(service)) return 'deny';
+  if (service === undefined || ![service].flat().every((scope) => scopes.includes(scope))) return 'deny';
   return owner === 'own' ? 'allow' : 'hidden';
 }

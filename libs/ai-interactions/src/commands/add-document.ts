@@ -3,6 +3,7 @@ import { IdTaken, UnitOfWork, type Learner, type Transaction, type Written } fro
 import { DocumentAdded } from '../ai-interactions.events';
 import { Document } from '../domain/document.entity';
 import type { NewDocument } from '../domain/new-document';
+import { wholePassage } from '../domain/passages';
 import { CLIENT_MODEL } from '../domain/vector';
 import { documentModel, type DocumentView } from '../queries/document.read-model';
 import { addPassages } from './document-rows';
@@ -40,7 +41,7 @@ export class AddDocumentHandler implements ICommandHandler<AddDocument> {
     tx.em.persist(document);
     await tx.em.flush();
     const { embedding } = document;
-    if (embedding) await addPassages(tx, document, [{ content, startsAt: 0, embedding }], CLIENT_MODEL);
+    if (embedding) await addPassages(tx, document, [{ ...wholePassage(content), embedding }], CLIENT_MODEL);
     tx.record(new DocumentAdded(document.userId, document.id, !embedding));
   }
 }

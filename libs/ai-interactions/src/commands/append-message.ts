@@ -10,12 +10,16 @@ export interface AppendedMessage {
   seq: number;
 }
 
-/** Adds a message at the end of a chat. However many do it at once, the sequence has no gap and no double. */
+/**
+ * Adds a message at the end of a chat. However many do it at once, the sequence has no gap and no double.
+ * With the parent of another message it is that one's other version: an edited question, a regenerated answer.
+ */
 export class AppendMessage extends Command<Written<AppendedMessage>> {
   constructor(
     readonly actor: Learner,
     readonly chatId: string,
-    readonly message: NewMessage & { parentId?: string },
+    /** `parentId`: what it answers, by default the message before it; null: nothing, it begins the chat anew. */
+    readonly message: NewMessage & { parentId?: string | null },
   ) {
     super();
   }
@@ -28,10 +32,11 @@ export class AppendMessageHandler implements ICommandHandler<AppendMessage> {
   execute({ actor, chatId, message: { parentId, ...message } }: AppendMessage): Promise<Written<AppendedMessage>> {
     return this.unitOfWork.run<AppendedMessage>(actor, async (tx) => {
       const chat = await lockChat(tx, actor, chatId);
-      const parentSeq = parentId === undefined ? undefined : await this.seqOf(tx, actor, chatId, parentId);
+      const parentSeq = typeof parentId === 'string' ? await this.seqOf(tx, actor, chatId, parentId) : parentId;
+      const leavesJob = chat.leavesJob;
       const appended = chat.append(message, await tx.cipher(actor.userId), parentSeq);
       tx.em.persist(appended);
-      tx.record(new MessageAppended(actor.userId, chatId, appended.seq));
+      tx.record(new MessageAppended(actor.userId, chatId, appended.seq, leavesJob));
       return View.of({ id: appended.id, seq: appended.seq });
     });
   }

@@ -2,9 +2,10 @@ import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import { expectVersion, UnitOfWork, type Learner, type Transaction, type Written } from '@studently/platform';
 import { DocumentChanged } from '../ai-interactions.events';
 import type { Document, DocumentChanges } from '../domain/document.entity';
+import { wholePassage } from '../domain/passages';
 import { CLIENT_MODEL } from '../domain/vector';
 import { documentModel, type DocumentView } from '../queries/document.read-model';
-import { addPassages, lockDocument, removePassages } from './document-rows';
+import { addPassages, forgetFormerVectors, lockDocument, removePassages } from './document-rows';
 
 /** Changes what is given. Another content is embedded anew, unless an embedding comes with it. */
 export class ChangeDocument extends Command<Written<DocumentView>> {
@@ -38,6 +39,7 @@ export class ChangeDocumentHandler implements ICommandHandler<ChangeDocument> {
     await removePassages(tx, document);
     if (!embedding) return;
     const content = document.text(await tx.cipher(document.userId));
-    await addPassages(tx, document, [{ content, startsAt: 0, embedding }], CLIENT_MODEL);
+    await addPassages(tx, document, [{ ...wholePassage(content), embedding }], CLIENT_MODEL);
+    await forgetFormerVectors(tx, document);
   }
 }

@@ -16,6 +16,7 @@ import {
 import { DocumentsImported } from '../ai-interactions.events';
 import { DocumentTypeUnknown } from '../domain/document.errors';
 import type { NewDocument } from '../domain/new-document';
+import { wholePassage } from '../domain/passages';
 import { CLIENT_MODEL, vectorText } from '../domain/vector';
 import { sealPassages } from './sealed-passages';
 
@@ -37,7 +38,7 @@ export class ImportDocuments extends Command<Written<LinesTaken>> {
 const GIVEN = `
   json_to_recordset($2::json)
     as given (line int, id uuid, type text, title text, content text, metadata jsonb, embedding text,
-      "passageId" uuid, passage text, lexemes text)`;
+      "passageId" uuid, passage text, lexemes text, "endsAt" int)`;
 
 /** The one passage of a document that brings its embedding comes with it. */
 const INSERT = `
@@ -50,12 +51,12 @@ const INSERT = `
     on conflict (user_id, id) do nothing
     returning id, content_sealed, embedding
   ), whole as (
-    select d.id as document_id, g."passageId" as id, g.passage, g.lexemes, d.embedding
+    select d.id as document_id, g."passageId" as id, g.passage, g.lexemes, g."endsAt", d.embedding
     from inserted d join given g on g.id = d.id and decode(g.content, 'base64') = d.content_sealed
     where d.embedding is not null
   ), passages as (
-    insert into document_passages (user_id, document_id, id, ordinal, content_sealed, lexemes_sealed, starts_at)
-    select $1, document_id, id, 1, decode(passage, 'base64'), lexemes::tsvector, 0 from whole
+    insert into document_passages (user_id, document_id, id, ordinal, content_sealed, lexemes_sealed, starts_at, ends_at)
+    select $1, document_id, id, 1, decode(passage, 'base64'), lexemes::tsvector, 0, "endsAt" from whole
   ), vectors as (
     insert into passage_vectors (user_id, passage_id, document_id, space, embedding)
     select $1, id, document_id, (select space from vector_spaces where model = $3), embedding from whole
@@ -163,7 +164,7 @@ async function sealed(tx: Transaction, userId: string, lines: BulkLine<NewDocume
   const passages = await sealPassages(
     tx,
     userId,
-    whole.map(({ value }) => value.content),
+    whole.map(({ value }) => wholePassage(value.content)),
   );
   const passageOf = new Map(whole.map((line, nr) => [line, passages[nr]!]));
   const rows = lines.map((line) => {
@@ -171,7 +172,12 @@ async function sealed(tx: Transaction, userId: string, lines: BulkLine<NewDocume
     return {
       ...row(line),
       content: cipher.seal('documents.content', line.value.id, line.value.content).toString('base64'),
-      ...(passage && { passageId: passage.id, passage: passage.content.toString('base64'), lexemes: passage.lexemes }),
+      ...(passage && {
+        passageId: passage.id,
+        passage: passage.content.toString('base64'),
+        lexemes: passage.lexemes,
+        endsAt: line.value.content.length,
+      }),
     };
   });
   return given(rows);

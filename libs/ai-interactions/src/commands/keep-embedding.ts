@@ -1,23 +1,22 @@
 import { LockMode } from '@mikro-orm/core';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
-import { UnitOfWork, VersionMismatch, type Learner, type Transaction, type Written } from '@studently/platform';
+import { UnitOfWork, VersionMismatch, View, type Learner, type Transaction, type Written } from '@studently/platform';
 import { DocumentEmbedded, DocumentEmbeddingFailed } from '../ai-interactions.events';
-import { Document } from '../domain/document.entity';
+import { Document, type DocumentStatus } from '../domain/document.entity';
 import type { EmbeddingFailure } from '../domain/document.errors';
-import { normalisedMean } from '../domain/vector';
-import { addPassages, type EmbeddedPassage } from './document-rows';
+import { addPassages, forgetFormerVectors, leaveToFill, meanVector, type EmbeddedPassage } from './document-rows';
 
 export interface Embedding {
   /** Of the document that was read. */
   version: number;
   model: string;
   passages: EmbeddedPassage[];
-  /** Why nothing has come of it: the passages are kept without embeddings then, to be found by their words. */
+  /** Why passages have no new embedding: they are kept without, to be found by their words. */
   failure?: EmbeddingFailure;
 }
 
 /** Keeps what the model has made of a document, or that it cannot make anything of it. @throws VersionMismatch if the document has changed */
-export class KeepEmbedding extends Command<Written<void>> {
+export class KeepEmbedding extends Command<Written<DocumentStatus>> {
   constructor(
     readonly actor: Learner,
     readonly documentId: string,
@@ -31,8 +30,8 @@ export class KeepEmbedding extends Command<Written<void>> {
 export class KeepEmbeddingHandler implements ICommandHandler<KeepEmbedding> {
   constructor(private readonly unitOfWork: UnitOfWork) {}
 
-  execute({ actor, documentId, embedding }: KeepEmbedding): Promise<Written<void>> {
-    return this.unitOfWork.run(actor, async (tx) => {
+  execute({ actor, documentId, embedding }: KeepEmbedding): Promise<Written<DocumentStatus>> {
+    return this.unitOfWork.run<DocumentStatus>(actor, async (tx) => {
       const document = await tx.em.findOne(
         Document,
         { userId: actor.userId, id: documentId, status: 'pending', version: embedding.version },
@@ -40,14 +39,17 @@ export class KeepEmbeddingHandler implements ICommandHandler<KeepEmbedding> {
       );
       if (!document) throw new VersionMismatch();
       await this.keep(tx, document, embedding);
+      return View.of(document.status);
     });
   }
 
   private async keep(tx: Transaction, document: Document, { model, passages, failure }: Embedding): Promise<void> {
     await addPassages(tx, document, passages, model);
-    const vectors = passages.flatMap(({ embedding }) => (embedding ? [embedding] : []));
-    if (vectors.length > 0) {
-      document.embedded(normalisedMean(vectors), model);
+    const mean = failure ? undefined : await meanVector(tx, document, model);
+    if (mean) {
+      await forgetFormerVectors(tx, document);
+      await leaveToFill(tx, document, model);
+      document.embedded(mean, model);
       tx.record(new DocumentEmbedded(document.userId, document.id, ['status', 'passages']));
     } else {
       document.failed(failure ?? 'NOTHING_TO_EMBED');

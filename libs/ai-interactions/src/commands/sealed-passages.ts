@@ -1,34 +1,36 @@
 import { randomUUID } from 'node:crypto';
 import { hashedLexemes, lexemesOf, type Lexemes, type Transaction } from '@studently/platform';
+import { textWithContext, type Passage } from '../domain/passages';
+import { shownText } from '../domain/shown-text';
 
 /** A passage as its row keeps it. */
 export interface SealedPassage {
   id: string;
   content: Buffer;
+  /** Its headings. */
+  context: Buffer | null;
   /** A tsvector, as text. */
   lexemes: string;
 }
 
-/** What a search shows of a passage. Only one with a supplied embedding is longer, and that is the document itself. */
-const SHOWN_CHARACTERS = 10_000;
-
-/** Seals the texts of passages. PostgreSQL finds their words, which are given to it as parameters and kept nowhere. */
-export async function sealPassages(tx: Transaction, userId: string, texts: readonly string[]): Promise<SealedPassage[]> {
-  if (texts.length === 0) return [];
+/**
+ * Seals passages: what a search shows of them. Only one with a supplied embedding is longer, and that is the document itself.
+ * PostgreSQL finds the words of their texts and contexts, which are given to it as parameters and kept nowhere.
+ */
+export async function sealPassages(tx: Transaction, userId: string, passages: readonly Passage[]): Promise<SealedPassage[]> {
+  if (passages.length === 0) return [];
   const cipher = await tx.cipher(userId);
   const rows = await tx.query<{ lexemes: Lexemes }>(
     `select ${lexemesOf('text')} as lexemes from unnest($1::text[]) with ordinality given (text, nr) order by nr`,
-    [texts],
+    [passages.map(textWithContext)],
   );
-  return texts.map((text, nr) => {
+  return passages.map(({ content, headings }, nr) => {
     const id = randomUUID();
-    const content = cipher.seal('document_passages.content', id, shown(text));
-    return { id, content, lexemes: hashedLexemes(cipher, rows[nr]!.lexemes) };
+    return {
+      id,
+      content: cipher.seal('document_passages.content', id, shownText(content)),
+      context: headings.length > 0 ? cipher.seal('document_passages.context', id, headings.join('\n')) : null,
+      lexemes: hashedLexemes(cipher, rows[nr]!.lexemes),
+    };
   });
-}
-
-/** The same text as PostgreSQL's `left`, which counts characters: one has two code units at most. */
-function shown(text: string): string {
-  if (text.length <= SHOWN_CHARACTERS) return text;
-  return [...text.slice(0, 2 * SHOWN_CHARACTERS)].slice(0, SHOWN_CHARACTERS).join('');
 }

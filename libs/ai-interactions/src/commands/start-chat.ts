@@ -39,7 +39,7 @@ export class StartChatHandler implements ICommandHandler<StartChat> {
         const cipher = await tx.cipher(actor.userId);
         const messages = (wanted.messages ?? []).map((message) => chat.append(message, cipher));
         tx.em.persist([chat, ...messages]);
-        tx.record(new ChatStarted(actor.userId, chat.id));
+        tx.record(new ChatStarted(actor.userId, chat.id, messages.length > 0));
       }
       return tx.view(chatModel, actor.userId, { chatId: wanted.id, after: 0, limit: SHOWN });
     });

@@ -14,8 +14,22 @@ const ChatSchema = defineEntity({
     id: p.uuid().primary().defaultRaw('uuid_generate_v4()'),
     title: p.text(),
     messageCount: p.integer().default(0).comment('Also the seq of the last message: the sequence is dense.'),
-    contextVector: p.type(VectorType).length(EMBEDDING_DIMENSIONS).nullable().lazy(),
+    contextVector: p
+      .type(VectorType)
+      .length(EMBEDDING_DIMENSIONS)
+      .nullable()
+      .lazy()
+      .comment('The normalised mean of its turns, or what the client has sent.'),
     contextModel: p.text().nullable(),
+    archivedAt: p.datetime(3).nullable(),
+    pinnedAt: p.datetime(3).nullable(),
+    /** Counted up by the job alone, past the ORM. */
+    embeddedCount: p
+      .integer()
+      .default(0)
+      .comment(
+        'So many of its messages, from the first, have a turn by which they are found; a job makes those of the others.',
+      ),
     createdAt: p.datetime(3).defaultRaw('now()'),
     updatedAt: p.datetime(3).defaultRaw('now()'),
     version: p.integer().version().default(1),
@@ -23,6 +37,7 @@ const ChatSchema = defineEntity({
   checks: [
     { name: 'chats_title_check', expression: 'length(title) >= 1 and length(title) <= 200' },
     { name: 'chats_message_count_check', expression: 'message_count >= 0' },
+    { name: 'chats_no_more_embedded', expression: 'embedded_count >= 0 and embedded_count <= message_count' },
     { name: 'chats_context_has_model', expression: '(context_vector is null) = (context_model is null)' },
   ],
   indexes: [{ name: 'chats_newest', expression: 'create index chats_newest on chats (user_id, created_at desc, id desc)' }],
@@ -35,14 +50,27 @@ export interface NewMessage {
   metadata?: Record<string, unknown>;
 }
 
-/** A learner's conversation with the AI. Its messages are numbered from 1 without a gap. */
+/** What a learner may change of a chat. */
+export interface ChatChanges {
+  title?: string;
+  archived?: boolean;
+  pinned?: boolean;
+}
+
+/** A job that embeds a chat's messages takes along what comes meanwhile. Now and then another one is left, in case that it was dropped. */
+const ANOTHER_JOB_AFTER = 50;
+
+/** A learner's conversation with the AI. Its messages are numbered from 1 without a gap, and each may begin another branch. */
 export class Chat extends ChatSchema.class {
   static start(userId: string, id: string, title: string): Chat {
-    return Object.assign(new Chat(), { userId, id, title, messageCount: 0 });
+    return Object.assign(new Chat(), { userId, id, title, messageCount: 0, embeddedCount: 0 });
   }
 
-  rename(title: string): void {
-    this.title = title;
+  /** Applies what is given. What is archived or pinned already stays so since then. */
+  change({ title, archived, pinned }: ChatChanges, now: Date): void {
+    if (title !== undefined) this.title = title;
+    if (archived !== undefined) this.archivedAt = archived ? (this.archivedAt ?? now) : null;
+    if (pinned !== undefined) this.pinnedAt = pinned ? (this.pinnedAt ?? now) : null;
   }
 
   /** @param model what has made the vector */
@@ -53,7 +81,7 @@ export class Chat extends ChatSchema.class {
 
   /**
    * Adds a message at the end. The chat has to be locked: the next number is its own count.
-   * @param parentSeq the message that this one answers; by default the one before it
+   * @param parentSeq the message that this one answers, by default the one before it; null: it begins the chat anew
    */
   append(
     { content, ...message }: NewMessage,
@@ -70,6 +98,11 @@ export class Chat extends ChatSchema.class {
       seq: this.messageCount,
       parentSeq,
     });
+  }
+
+  /** Whether a message that is appended now has to leave a job: none, or none that is still there, will take it along. */
+  get leavesJob(): boolean {
+    return (this.messageCount - this.embeddedCount) % ANOTHER_JOB_AFTER === 0;
   }
 }
 ChatSchema.setClass(Chat);

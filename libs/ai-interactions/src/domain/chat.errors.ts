@@ -7,6 +7,12 @@ export class ParentUnknown extends ValidationFailed {
   }
 }
 
+export class LeafUnknown extends ValidationFailed {
+  constructor() {
+    super([{ path: 'leaf', code: 'unknown_leaf', message: 'There is no such message in this chat.' }]);
+  }
+}
+
 export class UserNotFound extends DomainError {
   constructor() {
     super('not-found', 'USER_NOT_FOUND', 'There is no such user.');

@@ -31,4 +31,36 @@ describe('Chat', () => {
     subject.append(message('answer'), cipher);
     expect(subject.append(message('another answer'), cipher, 1).parentSeq).toBe(1);
   });
+
+  it('lets a message begin it anew', () => {
+    const subject = chat();
+    subject.append(message('question'), cipher);
+    expect(subject.append(message('another question'), cipher, null)).toMatchObject({ seq: 2, parentSeq: null });
+  });
+
+  it('is archived and pinned since the first time, until that is taken back', () => {
+    const subject = chat();
+    const [first, second] = [new Date('2026-01-01'), new Date('2026-01-02')];
+    subject.change({ archived: true, pinned: true }, first);
+    subject.change({ title: 'Leaves', archived: true }, second);
+    expect(subject).toMatchObject({ title: 'Leaves', archivedAt: first, pinnedAt: first });
+    subject.change({ pinned: false }, second);
+    expect(subject).toMatchObject({ title: 'Leaves', archivedAt: first, pinnedAt: null });
+    subject.change({ archived: false }, second);
+    subject.change({ archived: true }, second);
+    expect(subject.archivedAt).toBe(second);
+  });
+
+  it('wants one job for many messages, and another one only in case that it was lost', () => {
+    const subject = chat();
+    const append = () => {
+      const { leavesJob } = subject;
+      subject.append(message('x'), cipher);
+      return leavesJob;
+    };
+    const left = Array.from({ length: 101 }, append);
+    expect(left.flatMap((leavesJob, nr) => (leavesJob ? [nr + 1] : []))).toEqual([1, 51, 101]);
+    subject.embeddedCount = 101; // the job has come so far
+    expect([append(), append()]).toEqual([true, false]);
+  });
 });

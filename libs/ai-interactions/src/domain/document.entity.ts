@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { defineEntity, p } from '@mikro-orm/core';
 import type { LearnerCipher } from '@studently/platform';
 import { VectorType } from 'pgvector/mikro-orm';
-import type { EmbeddingFailure } from './document.errors';
+import { DocumentNotReady, type EmbeddingFailure } from './document.errors';
 import type { NewDocument } from './new-document';
 import { CLIENT_MODEL, EMBEDDING_DIMENSIONS, sameVector } from './vector';
 
@@ -30,6 +30,7 @@ const DocumentSchema = defineEntity({
     embeddingModel: p.text().nullable(),
     status: p.enum(DOCUMENT_STATUSES).columnType('text').default('pending'),
     failure: p.text().nullable().comment('A code that says why there is no embedding.'),
+    publishedAt: p.datetime(3).nullable().comment('When it was published last, as it was then; null: it is not.'),
     createdAt: p.datetime(3).defaultRaw('now()'),
     updatedAt: p.datetime(3).defaultRaw('now()'),
     version: p.integer().version().default(1),
@@ -106,6 +107,16 @@ export class Document extends DocumentSchema.class {
     this.embedding = null;
     this.embeddingModel = null;
     this.failure = failure;
+  }
+
+  /** Others may find it as it is now. @throws DocumentNotReady */
+  publish(now: Date): void {
+    if (this.status !== 'ready') throw new DocumentNotReady();
+    this.publishedAt = now;
+  }
+
+  unpublish(): void {
+    this.publishedAt = null;
   }
 
   private toBeEmbedded(): void {

@@ -1,4 +1,4 @@
-import { DomainError, IdTaken, translateConstraints, ValidationFailed } from '@studently/platform';
+import { DependencyAway, DomainError, IdTaken, translateConstraints, ValidationFailed } from '@studently/platform';
 import { UserNotFound } from './chat.errors';
 
 export class VectorInvalid extends DomainError {
@@ -22,11 +22,32 @@ export class FilterUnknown extends DomainError {
   }
 }
 
+const UNAVAILABLE = [
+  'EMBEDDINGS_UNAVAILABLE',
+  'The text cannot be embedded now: try again shortly, or search by words.',
+] as const;
+
+/** The model was asked, and made nothing of these texts. */
 export class EmbeddingsUnavailable extends DomainError {
-  constructor(readonly failure: EmbeddingFailure) {
-    super('unavailable', 'EMBEDDINGS_UNAVAILABLE', 'The text cannot be embedded now: try again shortly, or search by words.', {
-      retryAfterSeconds: 1,
-    });
+  /** @param isOfAll it would have made nothing of any other text either */
+  constructor(
+    readonly failure: EmbeddingFailure,
+    readonly isOfAll = false,
+  ) {
+    super('unavailable', ...UNAVAILABLE, { retryAfterSeconds: 1 });
+  }
+}
+
+/** The model could not be asked: whoever has time waits. */
+export class EmbeddingsAway extends DependencyAway {
+  constructor(retryAfterSeconds = 1) {
+    super(...UNAVAILABLE, retryAfterSeconds);
+  }
+}
+
+export class DocumentNotReady extends DomainError {
+  constructor() {
+    super('conflict', 'DOCUMENT_NOT_READY', 'Only a document that is ready can be published: wait until its status says so.');
   }
 }
 
@@ -34,6 +55,9 @@ export class EmbeddingsUnavailable extends DomainError {
 export type EmbeddingFailure =
   | 'EMBEDDING_FAILED' // the model gave up on it, each time
   | 'EMBEDDING_TIMEOUT' // the model did not answer, each time
+  | 'EMBEDDING_REFUSED' // the model does not take it
+  | 'EMBEDDING_MALFORMED' // what the model answers is no vector
+  | 'EMBEDDING_WRONG_DIMENSION' // the model makes vectors of another length than asked for, or than before
   | 'NOTHING_TO_EMBED'; // no word in it that the model knows
 
 translateConstraints({

@@ -41,11 +41,15 @@ export function sameVector(one: readonly number[] | null | undefined, other: rea
   return one.every((element, index) => Math.fround(element) === Math.fround(other[index]!));
 }
 
+/** The vector in the same direction, one long. */
+export function normalised(vector: readonly number[]): number[] {
+  const length = Math.hypot(...vector);
+  return vector.map((element) => element / length);
+}
+
 /** The mean of the vectors, made one long; they are not empty and do not cancel each other out. */
 export function normalisedMean(vectors: readonly (readonly number[])[]): number[] {
-  const sum = vectors[0]!.map((_, index) => vectors.reduce((total, vector) => total + vector[index]!, 0));
-  const length = Math.hypot(...sum);
-  return sum.map((element) => element / length);
+  return normalised(vectors[0]!.map((_, index) => vectors.reduce((total, vector) => total + vector[index]!, 0)));
 }
 
 /** The vector with zeros behind it: cosine and distances stay what they are. */

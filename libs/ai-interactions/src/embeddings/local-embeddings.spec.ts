@@ -7,11 +7,12 @@ import { EMBEDDING_DIMENSIONS } from '../domain/vector';
 import { LocalEmbeddings } from './local-embeddings';
 
 const similarity = (one: number[], other: number[]) => one.reduce((sum, element, at) => sum + element * other[at]!, 0);
-const threadOf = (embeddings: LocalEmbeddings) => (embeddings as unknown as { thread?: Worker }).thread;
+const threadOf = (embeddings: LocalEmbeddings) =>
+  (embeddings as unknown as { threads: { thread?: Worker }[] }).threads[0]?.thread;
 
 describe('The local model', () => {
   const embeddings = new LocalEmbeddings();
-  afterAll(() => embeddings.onApplicationShutdown());
+  afterAll(() => embeddings.end());
 
   it('puts what means the same close together, in 1536 dimensions and of length 1', async () => {
     const [grass, lawn, shares] = (await embeddings.embedPassages([
@@ -56,7 +57,7 @@ describe('The thread of the model', () => {
   afterAll(() => rmSync(folder, { recursive: true }));
   class Embeddings extends LocalEmbeddings {
     protected override readonly threadFile = join(folder, 'thread.js');
-    protected override readonly longestAnswerMs = 500;
+    protected override readonly longestAnswerMs = 2000;
     protected override readonly longestIdleMs = 300;
   }
   let embeddings: Embeddings;
@@ -64,7 +65,7 @@ describe('The thread of the model', () => {
     writeFileSync(join(folder, 'thread.js'), THREAD);
     embeddings = new Embeddings();
   });
-  afterEach(() => embeddings.onApplicationShutdown());
+  afterEach(() => embeddings.end());
 
   it('starts when it is needed, ends when nobody needs it, and starts again', async () => {
     expect(threadOf(embeddings)).toBeUndefined();

@@ -1,5 +1,5 @@
 import { asView, forgottenBy, sealedJson, type ReadModel } from '@studently/platform';
-import { ChatContextChanged, ChatDeleted, ChatRenamed, ChatStarted, MessageAppended } from '../ai-interactions.events';
+import { ChatChanged, ChatContextChanged, ChatDeleted, ChatStarted, MessageAppended } from '../ai-interactions.events';
 import type { MessageRole } from '../domain/chat.entity';
 
 export interface MessageView {
@@ -16,44 +16,84 @@ export interface ChatView {
   id: string;
   title: string;
   messageCount: number;
+  archivedAt: string | null;
+  pinnedAt: string | null;
+  createdAt: string;
+  updatedAt: string;
+  version: number;
   /** In order, from the one after `after`. */
   messages: MessageView[];
   /** Send it as `after` for the next page; null when these were the last. */
   nextAfter: number | null;
-  createdAt: string;
-  updatedAt: string;
-  version: number;
 }
 
-/** Which messages of a chat: at most `limit` of those with `seq > after`. */
+/** Which messages of a chat: at most `limit` of those with `seq > after`, of all branches. */
 export interface ChatPage {
   chatId: string;
   after: number;
   limit: number;
 }
 
+/** The same of one branch: those from its first message to the one with the id `leaf`. */
+export interface BranchPage extends ChatPage {
+  leaf: string;
+}
+
+/** What a list shows of a chat `c`, and what a view begins with. */
+export const CHAT_SUMMARY = `
+  c.id, c.title, c.message_count as "messageCount",
+  iso8601(c.archived_at) as "archivedAt", iso8601(c.pinned_at) as "pinnedAt",
+  iso8601(c.created_at) as "createdAt", iso8601(c.updated_at) as "updatedAt", c.version`;
+
+/** The messages of a page, as JSON. @param which of `m` */
+const messagesOf = (which: string) => `
+  select coalesce(json_agg(message), '[]') as messages from (
+    select m.seq, m.id, parent.id as "parentId", m.role, ${sealedJson('chat_messages.content', 'm')} as content, m.metadata, iso8601(m.created_at) as "createdAt"
+    from chat_messages m
+    left join chat_messages parent
+      on parent.user_id = m.user_id and parent.chat_id = m.chat_id and parent.seq = m.parent_seq
+    where m.user_id = $1 and m.chat_id = $2 and ${which}
+    order by m.seq
+  ) message`;
+
 /** A chat with a page of its messages. */
 export const chatModel: ReadModel<ChatPage, ChatView> = {
   sql: asView(`
-      select c.id, c.title, c.message_count as "messageCount", page.messages,
-        case when $3 + $4 < c.message_count then $3 + $4 end as "nextAfter",
-        iso8601(c.created_at) as "createdAt", iso8601(c.updated_at) as "updatedAt", c.version
-      from chats c cross join lateral (
-        select coalesce(json_agg(message), '[]') as messages from (
-          select m.seq, m.id, parent.id as "parentId", m.role, ${sealedJson('chat_messages.content', 'm')} as content, m.metadata, iso8601(m.created_at) as "createdAt"
-          from chat_messages m
-          left join chat_messages parent
-            on parent.user_id = m.user_id and parent.chat_id = m.chat_id and parent.seq = m.parent_seq
-          where m.user_id = $1 and m.chat_id = $2 and m.seq > $3 and m.seq <= $3 + $4
-          order by m.seq
-        ) message
-      ) page
+      select ${CHAT_SUMMARY}, page.messages, case when $3 + $4 < c.message_count then $3 + $4 end as "nextAfter"
+      from chats c cross join lateral (${messagesOf('m.seq > $3 and m.seq <= $3 + $4')}) page
       where c.user_id = $1 and c.id = $2`),
   values: (userId, { chatId, after, limit }) => [userId, chatId, after, limit],
   key: ({ chatId, after, limit }) => `chat:${chatId}:${after}:${limit}`,
   isSealed: true,
   tag: ({ chatId }) => `chat:${chatId}`,
-  forgottenBy: [ChatStarted, ChatRenamed, ChatContextChanged, ChatDeleted, MessageAppended].map((type) =>
+  forgottenBy: [ChatStarted, ChatChanged, ChatContextChanged, ChatDeleted, MessageAppended].map((type) =>
     forgottenBy(type, (event) => [`chat:${event.subjectId}`]),
   ),
+};
+
+/** Up from the leaf ($5) to the first message that the page needs. "limit 1": by the index, whatever the planner thinks of the table. */
+const PATH = `
+  with recursive path as (
+    select seq, parent_seq from chat_messages where user_id = $1 and chat_id = $2 and id = $5
+    union all
+    select above.seq, above.parent_seq from path cross join lateral (
+      select seq, parent_seq from chat_messages
+      where user_id = $1 and chat_id = $2 and seq = path.parent_seq and path.seq > $3 limit 1
+    ) above
+  ), shown as (
+    select seq from path where seq > $3 order by seq limit $4
+  )`;
+
+/** A chat with a page of one of its branches. There is none if there is no such leaf. */
+export const branchModel: ReadModel<BranchPage, ChatView> = {
+  sql: asView(`${PATH}
+      select ${CHAT_SUMMARY}, page.messages,
+        (select max(seq) from shown having max(seq) < (select max(seq) from path)) as "nextAfter"
+      from chats c cross join lateral (${messagesOf('m.seq = any (array(select seq from shown))')}) page
+      where c.user_id = $1 and c.id = $2 and exists (select from path)`),
+  values: (userId, { chatId, after, limit, leaf }) => [userId, chatId, after, limit, leaf],
+  key: ({ chatId, after, limit, leaf }) => `chat:${chatId}:${after}:${limit}:${leaf}`,
+  isSealed: true,
+  tag: ({ chatId }) => `chat:${chatId}`,
+  forgottenBy: [], // chatModel has the same tag, and forgets for both
 };

@@ -5,6 +5,8 @@ import {
   DocumentDeleted,
   DocumentEmbedded,
   DocumentEmbeddingFailed,
+  DocumentPublished,
+  DocumentUnpublished,
 } from '../ai-interactions.events';
 import type { DocumentStatus } from '../domain/document.entity';
 import type { EmbeddingFailure } from '../domain/document.errors';
@@ -20,6 +22,8 @@ export interface DocumentView {
   failure: EmbeddingFailure | null;
   /** How many there are. */
   passages: number;
+  /** When others could last find it as it was then; null: they cannot. */
+  publishedAt: string | null;
   createdAt: string;
   updatedAt: string;
   version: number;
@@ -29,7 +33,7 @@ export interface DocumentView {
 export const DOCUMENT_SUMMARY = `
   d.id, d.type, d.title, d.metadata, d.status, d.failure,
   (select count(*)::int from document_passages p where p.user_id = d.user_id and p.document_id = d.id) as passages,
-  iso8601(d.created_at) as "createdAt", iso8601(d.updated_at) as "updatedAt", d.version`;
+  iso8601(d.published_at) as "publishedAt", iso8601(d.created_at) as "createdAt", iso8601(d.updated_at) as "updatedAt", d.version`;
 
 /** A document with its content. $2 is its id. */
 export const documentModel: ReadModel<string, DocumentView> = {
@@ -40,7 +44,15 @@ export const documentModel: ReadModel<string, DocumentView> = {
   key: (documentId) => `document:${documentId}`,
   isSealed: true,
   tag: (documentId) => `document:${documentId}`,
-  forgottenBy: [DocumentAdded, DocumentChanged, DocumentDeleted, DocumentEmbedded, DocumentEmbeddingFailed].map((type) =>
+  forgottenBy: [
+    DocumentAdded,
+    DocumentChanged,
+    DocumentDeleted,
+    DocumentEmbedded,
+    DocumentEmbeddingFailed,
+    DocumentPublished,
+    DocumentUnpublished,
+  ].map((type) =>
     forgottenBy(type, (event) => [`document:${event.subjectId}`]),
   ),
 };

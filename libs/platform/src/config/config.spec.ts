@@ -74,6 +74,14 @@ describe('The configuration', () => {
     ['DRAIN_SECONDS', '-1'],
     ['BOOTSTRAP_ADMIN_EMAIL', 'admin'],
     ['AUDIT_SIGNING_KEY', 'secret'],
+    ['EMBEDDINGS_PROVIDER', 'magic'],
+    ['EMBEDDINGS_PROVIDER', 'openai'], // EMBEDDINGS_URL is missing
+    ['EMBEDDINGS_URL', 'api.example.org/v1'],
+    ['EMBEDDINGS_URL', 'file:///etc/passwd'],
+    ['EMBEDDINGS_API_KEY', 'two words'],
+    ['EMBEDDINGS_MODEL', 'a model'],
+    ['EMBEDDINGS_DIMENSIONS', '1537'],
+    ['EMBEDDINGS_THREADS', '0'],
   ])('refuses %s=%s', (name, value) => {
     const error = refusal({ ...SERVED, [name]: value });
     expect(error).toMatchObject({ code: 'CONFIG_INVALID', exitCode: 78 });
@@ -114,6 +122,8 @@ describe('The configuration', () => {
       BOOTSTRAP_ADMIN_EMAIL: 'canary-3',
       BOOTSTRAP_ADMIN_PASSWORD: 'canary-4',
       PORT: 'canary-5',
+      EMBEDDINGS_URL: 'canary-7',
+      EMBEDDINGS_API_KEY: 'canary-8 canary-9',
       LOG_LEVEL: 'canary-6',
     });
     expect(message).not.toContain('canary');

@@ -13,6 +13,13 @@ const textWithout = (faultOf: (text: string) => string | undefined) =>
   });
 const postgresUrl = textWithout(faultOfTlsParameters).regex(/^postgres(ql)?:\/\//, 'must start with postgres://');
 const pem = z.string().regex(/^-----BEGIN [A-Z ]+-----/, 'must be PEM, or …_FILE must name a file of it');
+/** For a header, or a name: nothing that would have to be escaped. */
+const token = (longest: number) =>
+  z
+    .string()
+    .regex(/^[\x21-\x7e]+$/, 'must be of ASCII letters, digits and signs')
+    .max(longest);
+const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an address that starts with https:// or http://' });
 const redisUrl = textWithout(faultOfRedisAddresses);
 const REDIS_URLS = ['REDIS_URL', 'REDIS_SESSIONS_URL', 'REDIS_JOBS_URL'] as const;
 
@@ -49,6 +56,18 @@ const Settings = z
     AUDIT_SIGNING_KEY: z.string().refine(isEd25519, 'must be an Ed25519 private key in PEM').optional(),
     /** By default in the data folder. */
     AUDIT_ANCHOR_FILE: z.string().min(1).optional(),
+    EMBEDDINGS_PROVIDER: z.enum(['local', 'openai']).default('local'),
+    /** The model that comes along: how many threads, of 350 MB each. */
+    EMBEDDINGS_THREADS: count(1, 16).default(1),
+    /** Where `/embeddings` is asked for, in OpenAI's protocol. */
+    EMBEDDINGS_URL: httpUrl.optional(),
+    EMBEDDINGS_API_KEY: token(1000).optional(),
+    EMBEDDINGS_MODEL: token(200).default('text-embedding-3-small'),
+    /** Asked for where it is set, or where the model is one of OpenAI's; else the model's own, of up to 1536. */
+    EMBEDDINGS_DIMENSIONS: count(1, 1536).optional(),
+    /** While another endpoint takes over: the key is for its address alone. */
+    EMBEDDINGS_NEXT_URL: httpUrl.optional(),
+    EMBEDDINGS_NEXT_API_KEY: token(1000).optional(),
     STUDENTLY_DATA_DIR: z.string().min(1).default('.studently'),
     /** Both by default in STUDENTLY_DATA_DIR: master.key, keys. */
     MASTER_KEY_FILE: z.string().min(1).optional(),
@@ -89,6 +108,11 @@ const Settings = z
     },
     { when: always },
   )
+  .refine((settings) => settings.EMBEDDINGS_PROVIDER !== 'openai' || settings.EMBEDDINGS_URL, {
+    when: always,
+    path: ['EMBEDDINGS_PROVIDER'],
+    message: 'openai needs EMBEDDINGS_URL, for example https://api.openai.com/v1',
+  })
   .refine((settings) => !settings.BOOTSTRAP_ADMIN_EMAIL === !settings.BOOTSTRAP_ADMIN_PASSWORD, {
     when: always,
     path: ['BOOTSTRAP_ADMIN_EMAIL'],

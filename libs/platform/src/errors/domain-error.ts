@@ -72,6 +72,13 @@ export class IdTaken extends DomainError {
   }
 }
 
+/** Something that is needed is away, or has no room now. It is nobody's failure: a job that meets it waits, and counts as not tried. */
+export class DependencyAway extends DomainError {
+  constructor(code: string, message: string, retryAfterSeconds: number) {
+    super('unavailable', code, message, { retryAfterSeconds });
+  }
+}
+
 export class DatabaseUnavailable extends DomainError {
   constructor(code: 'DATABASE_UNAVAILABLE' | 'DATABASE_OVERLOADED' | 'DATABASE_TIMEOUT', cause: unknown) {
     super('unavailable', code, 'The database cannot answer now: try again shortly.', { retryAfterSeconds: 1 });

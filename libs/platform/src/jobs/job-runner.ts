@@ -8,7 +8,7 @@ import {
 } from '@nestjs/common';
 import { InjectMetric } from '@willsoto/nestjs-prometheus';
 import type { Histogram } from 'prom-client';
-import { DatabaseUnavailable } from '../errors/domain-error';
+import { DatabaseUnavailable, DependencyAway } from '../errors/domain-error';
 import { Database } from '../persistence/database';
 import { WORKS } from '../process-kind';
 import { SYSTEM } from '../security/actor';
@@ -154,7 +154,8 @@ export class JobRunner implements OnApplicationBootstrap, OnModuleDestroy, OnApp
   }
 }
 
-/** Nobody's fault but the database's, which is away. A statement that takes too long may do so each time. */
-const isOutage = (error: unknown) => error instanceof DatabaseUnavailable && error.code !== 'DATABASE_TIMEOUT';
+/** Nobody's fault but that of what is away. A statement that takes too long may do so each time. */
+const isOutage = (error: unknown) =>
+  error instanceof DependencyAway || (error instanceof DatabaseUnavailable && error.code !== 'DATABASE_TIMEOUT');
 
 const columnsOf = (deliveries: readonly Delivery[]) => [deliveries.map(({ id }) => id), deliveries.map(({ taken }) => taken)];

@@ -41,23 +41,26 @@ export class Database implements BeforeApplicationShutdown {
 
   /**
    * Runs one statement as `actor` sees the database: in one round trip, as begin, query and commit are pipelined.
+   * @param setting more `set local` of the transaction
    * @throws DatabaseUnavailable when the database is down or overloaded
    */
-  async read<Row extends QueryResultRow>(actor: Actor, sql: string, values: readonly unknown[] = []): Promise<Row[]> {
-    return this.transaction(`begin read only; ${contextOf(actor)}`, sql, values);
+  async read<Row extends QueryResultRow>(
+    actor: Actor,
+    sql: string,
+    values: readonly unknown[] = [],
+    setting?: string,
+  ): Promise<Row[]> {
+    return this.transaction(opening('begin read only', actor, setting), sql, values);
   }
 
-  /**
-   * The same for a single statement that also writes, where no entity and no audit event is concerned (the relay).
-   * @param setting one more `set local` of the transaction
-   */
+  /** The same for a single statement that also writes, where no entity and no audit event is concerned (the relay). */
   async write<Row extends QueryResultRow>(
     actor: Actor,
     sql: string,
     values: readonly unknown[] = [],
     setting?: string,
   ): Promise<Row[]> {
-    return this.transaction(`begin; ${contextOf(actor)}${setting === undefined ? '' : `; ${setting}`}`, sql, values);
+    return this.transaction(opening('begin', actor, setting), sql, values);
   }
 
   /**
@@ -126,5 +129,8 @@ export class Database implements BeforeApplicationShutdown {
     }
   }
 }
+
+const opening = (begin: string, actor: Actor, setting: string | undefined): string =>
+  [begin, contextOf(actor), ...(setting === undefined ? [] : [setting])].join('; ');
 
 const isNotKept = (error: unknown): boolean => error instanceof Error && 'code' in error && NOT_KEPT.has(error.code as string);

@@ -5,9 +5,27 @@ import { dimensionsOf, type NearestSearch } from './nearest-passages';
 import type { Fused } from './ranking';
 
 export interface FoundPassage {
-  document: { id: string; type: string; title: string | null; metadata: Record<string, unknown> };
-  /** `text` ends after 10,000 characters, which only a passage with a supplied embedding has; `highlights` are where a text's words are in it. */
-  passage: { id: string; ordinal: number; text: string; startsAt: number; highlights?: Highlight[] };
+  document: {
+    id: string;
+    type: string;
+    title: string | null;
+    metadata: Record<string, unknown>;
+    /** The user whose it is; undefined: one's own. */
+    publishedBy?: string;
+  };
+  /**
+   * Of the document, `slice(startsAt, endsAt)` is the text, which ends after 10,000 characters: only a passage with a supplied
+   * embedding has more. `headings` are those that it stands under, outermost first; `highlights` are where a text's words are in it.
+   */
+  passage: {
+    id: string;
+    ordinal: number;
+    text: string;
+    startsAt: number;
+    endsAt: number;
+    headings: string[];
+    highlights?: Highlight[];
+  };
   /** vector: cosine similarity; otherwise: the sum of reciprocal ranks. Of one search, higher is better. */
   score: number;
 }
@@ -17,7 +35,8 @@ const TEXT = `sealed_json('document_passages.content', p.user_id, p.id, left(p.c
 export const foundPassage = (score: string) => `json_build_object(
   'document', json_build_object('id', d.id, 'type', d.type, 'title', d.title, 'metadata', d.metadata),
   'passage', json_build_object('id', p.id, 'ordinal', p.ordinal, 'text', ${TEXT},
-    'startsAt', p.starts_at),
+    'startsAt', p.starts_at, 'endsAt', p.ends_at,
+    'headings', sealed_json('document_passages.context', p.user_id, p.id, null, p.context_sealed)),
   'score', ${score})`;
 
 /** SQL that shows `nearest (passage_id, document_id, distance)`, best first. */
@@ -28,7 +47,7 @@ export const shownNearest = (userId: string) => `
   join documents d on d.user_id = ${userId} and d.id = p.document_id`;
 
 /** Two vectors are of the same text, nearly, where so small a part of their signs differs: a cosine above 0.995. */
-const SAME = 0.03;
+export const SAME = 0.03;
 
 /** Those that are like a better one come after all others. */
 const SHOW = `
@@ -45,6 +64,16 @@ const SHOW = `
   from shown
   join document_passages p on p.user_id = $1 and p.id = shown.id
   join documents d on d.user_id = $1 and d.id = p.document_id`;
+
+/** As its row has it: headings one a line, and no end in older rows. */
+type StoredPassage = Omit<FoundPassage, 'passage'> & {
+  passage: Omit<FoundPassage['passage'], 'endsAt' | 'headings'> & { endsAt: number | null; headings: string | null };
+};
+
+function asShown({ endsAt, headings, ...passage }: StoredPassage['passage']): FoundPassage['passage'] {
+  const { startsAt, text } = passage;
+  return { ...passage, endsAt: endsAt ?? startsAt + text.length, headings: headings?.split('\n') ?? [] };
+}
 
 /** Passages as a learner sees them. */
 @Injectable()
@@ -75,8 +104,9 @@ export class FoundPassages {
     return this.open(row!.items);
   }
 
-  /** Opens what is sealed in JSON. @throws SealedDataUnreadable */
-  open(items: string): Promise<string> {
-    return openSealedJson(this.keys, items);
+  /** Opens what is sealed in JSON of `foundPassage`. @throws SealedDataUnreadable */
+  async open(items: string): Promise<string> {
+    const found = JSON.parse(await openSealedJson(this.keys, items)) as StoredPassage[];
+    return JSON.stringify(found.map((item): FoundPassage => ({ ...item, passage: asShown(item.passage) })));
   }
 }

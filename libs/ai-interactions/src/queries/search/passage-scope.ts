@@ -9,15 +9,15 @@ export interface PassageScope {
   except: readonly string[];
 }
 
-/** SQL of the ids of documents that a condition holds for. */
-function documentsWhere(userId: string, { types, contained, path }: DocumentCondition, parameters: Parameters): string {
-  const conditions = [
-    `d.user_id = ${userId}`,
+/** SQL of what a document `d` has to be for a condition to hold, each to be added to a condition. */
+export function holdsFor({ types, contained, path }: DocumentCondition, parameters: Parameters): string {
+  return [
     ...(types ? [`d.type = any(${parameters.add(types)}::text[])`] : []),
     ...(contained ? [`d.metadata @> ${parameters.add(JSON.stringify(contained))}::jsonb`] : []),
     ...(path === undefined ? [] : [`d.metadata @@ ${parameters.add(path)}::jsonpath`]),
-  ];
-  return `select d.id from documents d where ${conditions.join(' and ')}`;
+  ]
+    .map((condition) => ` and ${condition}`)
+    .join('');
 }
 
 /** SQL of what a row has to be besides the learner's, to be added to a condition. @param row has a document_id, and a passage's id in `passageId` */
@@ -28,6 +28,8 @@ export function isInScope(
   { where, except }: PassageScope,
   parameters: Parameters,
 ): string {
-  const of = where ? ` and ${row}.document_id in (${documentsWhere(userId, where, parameters)})` : '';
+  const of = where
+    ? ` and ${row}.document_id in (select d.id from documents d where d.user_id = ${userId}${holdsFor(where, parameters)})`
+    : '';
   return except.length > 0 ? `${of} and ${row}.${passageId} <> all(${parameters.add(except)}::uuid[])` : of;
 }

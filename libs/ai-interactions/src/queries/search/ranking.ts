@@ -8,6 +8,11 @@ export interface RankedPassage {
   rank: number;
 }
 
+/** A passage of a published document, with whose it is. */
+export interface SharedRanked extends RankedPassage {
+  publishedBy: string;
+}
+
 export interface Rankings {
   byMeaning: RankedPassage[];
   byWords: RankedPassage[];
@@ -18,6 +23,16 @@ export type Weights = Record<keyof Rankings, number>;
 
 /** `score` is the sum of reciprocal ranks. */
 export type Fused = Omit<RankedPassage, 'rank'>;
+
+/** The ranking of both together, where both are ranked by the same measure. */
+export function merged(one: readonly RankedPassage[], other: readonly RankedPassage[]): RankedPassage[] {
+  const all = [...one, ...other].sort((a, b) => b.score - a.score);
+  let rank = 1;
+  return all.map((passage, at) => {
+    if (at > 0 && passage.score < all[at - 1]!.score) rank = at + 1;
+    return { ...passage, rank };
+  });
+}
 
 /** As in the paper: a first place is worth little more than a second. */
 const K = 60;

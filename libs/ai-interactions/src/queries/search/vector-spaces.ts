@@ -5,6 +5,10 @@ import { Database, SYSTEM } from '@studently/platform';
 export interface VectorSpace {
   space: number;
   model: string;
+  /** Only one serves: its vectors answer. The others are kept complete, so that they may. */
+  state: 'filling' | 'serving' | 'retired';
+  /** Of the endpoint that makes them; null: as the settings say. */
+  url: string | null;
 }
 
 /** Of the vectors that clients bring. */
@@ -15,27 +19,28 @@ const KNOWN_FOR_MS = 1000;
 /** Which vectors answer. Another model may take over at any time; what has been asked for before then is still answered. */
 @Injectable()
 export class VectorSpaces {
-  private known?: { space: Promise<VectorSpace>; until: number };
+  private known?: { spaces: Promise<VectorSpace[]>; until: number };
 
   constructor(private readonly database: Database) {}
 
   /** Whose vectors answer now. @throws DatabaseUnavailable */
   async serving(): Promise<VectorSpace> {
-    const now = performance.now();
-    if (!this.known || now >= this.known.until) {
-      const space = this.read();
-      this.known = { space, until: now + KNOWN_FOR_MS };
-      space.catch(() => (this.known = undefined));
-    }
-    return this.known.space;
+    const serving = (await this.all()).find(({ state }) => state === 'serving');
+    if (!serving) throw new Error('No vector space serves: one row of vector_spaces has to.');
+    return serving;
   }
 
-  private async read(): Promise<VectorSpace> {
-    const [space] = await this.database.read<VectorSpace & object>(
-      SYSTEM,
-      `select space, model from vector_spaces where state = 'serving'`,
-    );
-    if (!space) throw new Error('No vector space serves: one row of vector_spaces has to.');
-    return space;
+  /** All that models of ours make vectors for. @throws DatabaseUnavailable */
+  async all(): Promise<VectorSpace[]> {
+    const now = performance.now();
+    if (!this.known || now >= this.known.until) {
+      const spaces = this.database.read<VectorSpace & object>(
+        SYSTEM,
+        `select space, model, state, url from vector_spaces where state <> 'supplied' order by state = 'serving' desc, space`,
+      );
+      this.known = { spaces, until: now + KNOWN_FOR_MS };
+      spaces.catch(() => (this.known = undefined));
+    }
+    return this.known.spaces;
   }
 }

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Database, LearnerKeys, ownerOf, type Learner } from '@studently/platform';
 import { Parameters } from './parameters';
 import { isInScope, type PassageScope } from './passage-scope';
+import { anyAndAll, hashed, wordsIn } from './question-words';
 import type { RankedPassage } from './ranking';
 
 export interface WordSearch {
@@ -23,15 +24,10 @@ export interface Worded {
   words: number;
 }
 
-/** The words of a text, in their stems; none where it has no word that counts. */
-const WORDS = `select plainto_tsquery('english', $1)::text as words`;
-/** A quoted lexeme in a tsquery. */
-const LEXEME = /'(?:[^'\\]|''|\\.)*'/g;
-
 /** Like it enough: trigrams forgive misspelling. */
-const TITLE_LIKENESS = 0.6;
+export const TITLE_LIKENESS = 0.6;
 /** A shorter title is in too many texts. */
-const SHORTEST_TITLE = 4;
+export const SHORTEST_TITLE = 4;
 
 /**
  * One learner's passages by their words. Any word of the text counts (ts_rank); all of them count more, the nearer to each other
@@ -85,20 +81,12 @@ export class WordedPassages {
     return { ...row!, words: words.count };
   }
 
-  /** Any of the words, and all of them: as keyed hashes, and as they are. The words are parameters, and kept nowhere. */
+  /** Any of the words, and all of them: as keyed hashes, and as they are. */
   private async wordsOf(actor: Learner, text: string): Promise<{ queries: string[]; count: number }> {
-    const [row] = await this.database.read<{ words: string }>(actor, WORDS, [text]);
-    const words = row!.words.match(LEXEME) ?? [];
+    const words = await wordsIn(this.database, actor, text);
     const cipher = await this.keys.toSeal(ownerOf(actor)); // who has nothing yet finds nothing
-    const hashes = words.map((word) => `'${cipher.lexeme(unquoted(word))}'`);
-    const queries = [hashes, words].flatMap((list) => [list.join(' | '), list.join(' & ')]);
-    return { queries, count: new Set(words).size };
+    return { queries: [hashed(words, cipher), words].flatMap(anyAndAll), count: new Set(words).size };
   }
 }
 
 const ranked = `json_build_object('passageId', id, 'documentId', document_id, 'score', score, 'rank', rank)`;
-
-/** As it is in a tsquery's text: quotes and backslashes are doubled. */
-function unquoted(lexeme: string): string {
-  return lexeme.slice(1, -1).replaceAll("''", "'").replaceAll('\\\\', '\\');
-}

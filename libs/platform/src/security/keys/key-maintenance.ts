@@ -63,10 +63,10 @@ export class KeyMaintenance {
       for (const { master } of keys) wrappedBy[master] = (wrappedBy[master] ?? 0) + 1;
     }
     const columns: KeyStatus['columns'] = [];
-    for (const { table, column } of this.columns) {
+    for (const { table, column, readable } of this.columns) {
       const [counts] = await ask<{ sealed: number; readable: number }>(
         this.client,
-        `select count(${column}_sealed)::int as sealed, count(${column})::int as readable from ${table}`,
+        `select count(${column}_sealed)::int as sealed, count(${readable})::int as readable from ${table}`,
       );
       columns.push({ column: `${table}.${column}`, ...counts! });
     }
@@ -81,7 +81,7 @@ export class KeyMaintenance {
   /** Seals what was written before there were keys. @returns how many values */
   async seal(): Promise<number> {
     let sealed = 0;
-    for (const each of this.columns) sealed += await this.tables.seal(each, `${each.column} is not null`);
+    for (const each of this.columns) sealed += await this.tables.seal(each, `${each.readable} is not null`);
     return sealed;
   }
 

@@ -5,10 +5,12 @@ import type { LearnerCipher, SealedColumn } from './learner-cipher';
 import type { LearnerKeys } from './learner-keys';
 import { hashedLexemes, lexemesOf, type Lexemes } from './lexemes';
 
-/** A column that has a sealed one beside it. */
+/** A column of what is sealed; most have a readable one beside it. */
 export interface ColumnToSeal {
   table: string;
   column: string;
+  /** SQL of what is readable still: null where there has never been such a column. */
+  readable: string;
   /** Its words are searched. */
   isSearched: boolean;
 }
@@ -23,7 +25,10 @@ interface Row {
 
 const BATCH = 100;
 const COLUMNS = `
-  select c.table_name as "table", left(c.column_name, -7) as "column", c.column_name = 'content_sealed' and exists (
+  select c.table_name as "table", left(c.column_name, -7) as "column",
+    coalesce((select r.column_name from information_schema.columns r where r.table_schema = 'public'
+        and r.table_name = c.table_name and r.column_name = left(c.column_name, -7)), 'null::text') as readable,
+    c.column_name = 'content_sealed' and exists (
       select from information_schema.columns l
       where l.table_schema = 'public' and l.table_name = c.table_name and l.column_name = 'lexemes_sealed') as "isSearched"
   from information_schema.columns c
@@ -34,7 +39,7 @@ const COLUMNS = `
 export const versionOf = (column: string) =>
   `case when length(${column}_sealed) < 3 then 0 else get_byte(${column}_sealed, 1) * 256 + get_byte(${column}_sealed, 2) end`;
 
-/** The catalog knows what is sealed: a text column with a `_sealed` one beside it. */
+/** The catalog knows what is sealed: a column that ends with `_sealed`, mostly with a text column beside it. */
 export async function columnsToSeal(client: Client): Promise<ColumnToSeal[]> {
   return (await client.query<ColumnToSeal>(COLUMNS)).rows;
 }
@@ -78,14 +83,14 @@ export class SealedTables {
   }
 
   private async take(
-    { table, column, isSearched }: ColumnToSeal,
+    { table, column, readable, isSearched }: ColumnToSeal,
     which: string,
     values: readonly unknown[],
     after: Row | undefined,
   ): Promise<Row[]> {
     const [user, id] = [`$${values.length + 1}::uuid`, `$${values.length + 2}::uuid`];
     const { rows } = await this.client.query<Row>(
-      `select user_id as "userId", id, ${column} as text, ${column}_sealed as sealed
+      `select user_id as "userId", id, ${readable} as text, ${column}_sealed as sealed
          ${isSearched ? `, ${lexemesOf(column)} as lexemes` : ''}
        from ${table} where ${which} and (${user} is null or (user_id, id) > (${user}, ${id}))
        order by user_id, id limit ${BATCH} for update`,
@@ -94,7 +99,7 @@ export class SealedTables {
     return rows;
   }
 
-  private async put({ table, column, isSearched }: ColumnToSeal, taken: readonly Row[]): Promise<number> {
+  private async put({ table, column, readable, isSearched }: ColumnToSeal, taken: readonly Row[]): Promise<number> {
     const rows: Row[] = [];
     const sealed: Buffer[] = [];
     const lexemes: (string | null)[] = [];
@@ -107,7 +112,7 @@ export class SealedTables {
       lexemes.push(row.sealed || !row.lexemes ? null : hashedLexemes(cipher, row.lexemes));
     }
     await this.client.query(
-      `update ${table} t set ${column} = null, ${column}_sealed = v.sealed
+      `update ${table} t set ${readable === column ? `${column} = null, ` : ''}${column}_sealed = v.sealed
          ${isSearched ? ', lexemes_sealed = coalesce(v.lexemes::tsvector, t.lexemes_sealed)' : ''}
        from unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[]) v (user_id, id, sealed, lexemes)
        where t.user_id = v.user_id and t.id = v.id`,

@@ -1,0 +1,184 @@
+import { DomainError, withOwner, type DatabaseTarget, type OwnerQuery } from '@studently/platform';
+import { GATE, type GateQuestion, type GateResult } from './recall-gate';
+
+export interface SpaceStatus {
+  space: number;
+  model: string;
+  state: 'filling' | 'serving' | 'retired';
+  url: string | null;
+  since: Date;
+  vectors: number;
+  /** Passages that have a vector where it is served, and none here. */
+  lacking: number;
+  /** Whether every document that was there has had its turn, or waits for it as a job. */
+  isReached: boolean;
+}
+
+export interface MigrationStatus {
+  spaces: SpaceStatus[];
+  /** Documents that wait for vectors, and those that were given up: see `studently jobs`. */
+  waiting: number;
+  dead: number;
+  /** Vectors a second, since it began; and how long it still takes. */
+  perSecond: number;
+  secondsLeft: number | null;
+}
+
+/** What was asked for cannot be done now: the message says why, and what to do. */
+export class MigrationRefused extends DomainError {
+  constructor(message: string) {
+    super('conflict', 'MIGRATION_REFUSED', message);
+  }
+}
+
+/** Asked for a sample of passages in both spaces. */
+type Gate = (questions: GateQuestion[], spaces: { now: number; before: number }) => Promise<GateResult>;
+
+const STATUS = `
+  select s.space, s.model, s.state, s.url, s.since, s.is_reached as "isReached",
+    (select count(*)::int from passage_vectors v where v.space = s.space) as vectors,
+    (select count(*)::int from passage_vectors v join vector_spaces serving on serving.space = v.space and serving.state = 'serving'
+     where not exists (
+       select from passage_vectors o where o.user_id = v.user_id and o.passage_id = v.passage_id and o.space = s.space
+     )) as lacking
+  from vector_spaces s where s.state <> 'supplied' order by s.space`;
+const JOBS = `
+  select count(*) filter (where dead_at is null)::int as waiting, count(dead_at)::int as dead from jobs where job = 'fill-document'`;
+const SAMPLE = `
+  select n.user_id as "userId", n.embedding::text as now, o.embedding::text as before
+  from passage_vectors n join passage_vectors o on o.user_id = n.user_id and o.passage_id = n.passage_id and o.space = $2
+  where n.space = $1 order by md5(n.id::text) limit $3`;
+const DROP = `
+  delete from passage_vectors where (user_id, id) in (select user_id, id from passage_vectors where space = $1 limit 1000)`;
+
+const QUESTIONS = 200;
+
+/** Changes the model that answers, without a moment in which none does. By the login of migrations. */
+export class SpaceMigration {
+  constructor(private readonly target: DatabaseTarget) {}
+
+  status(): Promise<MigrationStatus> {
+    return this.asOwner(statusOf);
+  }
+
+  /** Adds a space, which workers begin to fill. @throws MigrationRefused */
+  start(model: string, url: string | null): Promise<void> {
+    return this.asOwner(async (query) => {
+      await query('lock table vector_spaces in exclusive mode');
+      const { spaces } = await statusOf(query);
+      refuseStart(spaces, model);
+      await query(
+        `insert into vector_spaces (space, model, state, url) select max(space) + 1, $1, 'filling', $2 from vector_spaces`,
+        [model, url],
+      );
+    });
+  }
+
+  /** @param isForced whatever is missing. @returns what the gate has found. @throws MigrationRefused */
+  async cutover(gate: Gate, isForced: boolean, isDry: boolean): Promise<GateResult> {
+    const [spaces, questions] = await this.asOwner(async (query) => {
+      const status = await statusOf(query);
+      const filling = spaceIn(status, 'filling');
+      if (!isForced) refuseUnfilled(filling, status);
+      const serving = spaceIn(status, 'serving');
+      const sample = await query<{ userId: string; now: string; before: string }>(SAMPLE, [
+        filling.space,
+        serving.space,
+        QUESTIONS,
+      ]);
+      return [{ now: filling.space, before: serving.space }, sample] as const;
+    });
+    const result = await gate(
+      questions.map(({ userId, now, before }) => ({ userId, now: read(now), before: read(before) })),
+      spaces,
+    );
+    if (result.recall < GATE && !isForced) {
+      throw new MigrationRefused(
+        `Searches find ${result.recall.toFixed(3)} of what is nearest in the new space, below ${GATE}.`,
+      );
+    }
+    if (!isDry) await this.exchange('retired', 'filling');
+    return result;
+  }
+
+  /** Has the model before answer again; the other one may take over again later. @throws MigrationRefused */
+  async rollback(isDry: boolean): Promise<void> {
+    spaceIn(await this.status(), 'retired');
+    if (!isDry) await this.exchange('filling', 'retired');
+  }
+
+  /** Removes the vectors that do not answer. @param tell hears how many are gone. @throws MigrationRefused */
+  async cleanup(tell: (removed: number) => void): Promise<number> {
+    const [space] = await this.asOwner((query) =>
+      // Nobody makes vectors for it any more; who does just now fails, and tries again without it.
+      query<{ space: number }>(`update vector_spaces set state = 'retired', since = now()
+        where state in ('filling', 'retired') returning space`),
+    );
+    if (!space) throw new MigrationRefused('There is nothing to clean up: only the model that answers has vectors.');
+    let removed = 0;
+    for (let some = 1; some > 0; removed += some) {
+      some = (await this.asOwner((query) => query(`${DROP} returning id`, [space.space]))).length;
+      tell(some);
+    }
+    await this.asOwner(async (query) => {
+      await query('lock table passage_vectors in share mode'); // whoever has added one since then is waited for
+      await query('delete from passage_vectors where space = $1', [space.space]);
+      await query('delete from vector_spaces where space = $1', [space.space]);
+    });
+    return removed;
+  }
+
+  /** In one transaction: the space in state `next` serves, and the one that did is `former`. */
+  private exchange(former: 'filling' | 'retired', next: 'filling' | 'retired'): Promise<void> {
+    return this.asOwner(async (query) => {
+      const [serving] = await query<{ space: number }>(`select space from vector_spaces where state = 'serving' for update`);
+      const [other] = await query<{ space: number }>('select space from vector_spaces where state = $1 for update', [next]);
+      if (!other) throw new MigrationRefused('Somebody else has just changed it: look at `embeddings migrate status`.');
+      const set = `update vector_spaces set state = $2, since = now(), is_reached = true where space = $1`;
+      await query(set, [serving!.space, former]);
+      await query(set, [other.space, 'serving']);
+    });
+  }
+
+  private asOwner<T>(work: (query: OwnerQuery) => Promise<T>): Promise<T> {
+    return withOwner(this.target, work);
+  }
+}
+
+async function statusOf(query: OwnerQuery): Promise<MigrationStatus> {
+  const spaces = await query<SpaceStatus>(STATUS);
+  const [jobs] = await query<{ waiting: number; dead: number }>(JOBS);
+  const filling = spaces.find(({ state }) => state === 'filling');
+  const perSecond = filling ? filling.vectors / Math.max(1, (Date.now() - filling.since.getTime()) / 1000) : 0;
+  const secondsLeft = filling && perSecond > 0 ? Math.round(filling.lacking / perSecond) : null;
+  return { spaces, ...jobs!, perSecond: Math.round(perSecond * 10) / 10, secondsLeft };
+}
+
+function spaceIn({ spaces }: MigrationStatus, state: SpaceStatus['state']): SpaceStatus {
+  const found = spaces.find((space) => space.state === state);
+  if (found) return found;
+  const advice = state === 'filling' ? 'Begin with `embeddings migrate start`.' : 'The vectors of the model before are gone.';
+  throw new MigrationRefused(`There is no other model. ${advice}`);
+}
+
+function refuseStart(spaces: readonly SpaceStatus[], model: string): void {
+  const other = spaces.find(({ state }) => state !== 'serving');
+  if (spaces.some((space) => space.model === model)) throw new MigrationRefused(`${model} has its vectors already.`);
+  if (model === 'client') throw new MigrationRefused('`client` is the name of vectors that clients bring.');
+  if (other) {
+    throw new MigrationRefused(
+      `There are vectors of ${other.model} beside those that answer: \`embeddings migrate cleanup\` removes them.`,
+    );
+  }
+}
+
+function refuseUnfilled({ isReached }: SpaceStatus, { waiting, dead }: MigrationStatus): void {
+  if (!isReached || waiting > 0) throw new MigrationRefused('It is not filled yet: see `embeddings migrate status`.');
+  if (dead > 0) {
+    throw new MigrationRefused(
+      `${dead} documents were given up: \`jobs list\` says why; \`jobs retry\` them, or \`jobs drop\` them.`,
+    );
+  }
+}
+
+const read = (vector: string) => JSON.parse(vector) as number[];

@@ -1,0 +1,71 @@
+import { readFileSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { ApiProcess, waysToRun } from '../support/api-process';
+import { sql } from '../support/database';
+import { HttpClient, newLearner } from '../support/http';
+import { databaseUrlOf, until } from './support';
+
+const DOCUMENTS = 10_000;
+/** One in so many brings its embedding. */
+const EMBEDDED = 10;
+const VECTOR = [1, ...Array<number>(1535).fill(0)];
+/** What V8 and the allocator may keep besides. */
+const SLACK_MIB = 48;
+
+function* lines(count: number): Generator<string> {
+  for (let nr = 0; nr < count; nr++) {
+    const content = `Document ${nr} says that grass is green. `.repeat(25);
+    yield `${JSON.stringify({ type: 'text', title: `nr ${nr}`, content, ...(nr % EMBEDDED === 0 && { embedding: VECTOR }) })}\n`;
+  }
+}
+
+const mebibytes = (pid: number) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
+
+const served = waysToRun.filter(({ name }) => name === 'served');
+(served.length > 0 ? describe : describe.skip)('10,000 documents as NDJSON, served', () => {
+  it('PF-5 are taken up after kill -9 under the same Batch-Id, nothing twice and nothing lost, in memory that stays flat', async () => {
+    const place = await served[0]!.open();
+    let api = await ApiProcess.start(place.settings);
+    try {
+      const ada = await newLearner(new HttpClient(api.url));
+      const count = async () => {
+        const [row] = await sql<{ count: number; titles: number; ready: number }>(
+          databaseUrlOf(place.settings),
+          `select count(*)::int as count, count(distinct title)::int as titles, count(*) filter (where status = 'ready')::int as ready
+           from documents where user_id = $1`,
+          [ada.id],
+        );
+        return row!;
+      };
+      const send = () =>
+        fetch(`${api.url}/v1/documents/bulk`, {
+          method: 'POST',
+          headers: { authorization: `Bearer ${ada.token}`, 'content-type': 'application/x-ndjson', 'batch-id': 'ten thousand' },
+          body: Readable.toWeb(Readable.from(lines(DOCUMENTS))) as ReadableStream,
+          duplex: 'half',
+        } as RequestInit);
+
+      const killed = send().catch((error: unknown) => error);
+      await until(async () => (await count()).count > 1000, 60_000);
+      await api.stop('SIGKILL');
+      expect(await killed).toBeInstanceOf(Error);
+      const before = (await count()).count;
+      expect(before).toBeLessThan(DOCUMENTS);
+
+      api = await ApiProcess.start(place.settings);
+      const sampled: number[] = [];
+      const sampling = setInterval(() => sampled.push(mebibytes(api.pid)), 100);
+      const answer = await send();
+      clearInterval(sampling);
+      expect([answer.status, await answer.json()]).toEqual([200, { accepted: DOCUMENTS, rejected: [], rejectedCount: 0 }]);
+      expect(await count()).toMatchObject({ count: DOCUMENTS, titles: DOCUMENTS });
+      expect((await count()).ready).toBeGreaterThanOrEqual(DOCUMENTS / EMBEDDED);
+      const half = sampled.length / 2;
+      const most = (samples: number[]) => Math.max(...samples);
+      expect(most(sampled.slice(half))).toBeLessThan(1.1 * most(sampled.slice(0, half)) + SLACK_MIB);
+    } finally {
+      await api.stop('SIGKILL');
+      await place.close();
+    }
+  }, 300_000);
+});
