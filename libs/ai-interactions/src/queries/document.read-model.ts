@@ -52,7 +52,5 @@ export const documentModel: ReadModel<string, DocumentView> = {
     DocumentEmbeddingFailed,
     DocumentPublished,
     DocumentUnpublished,
-  ].map((type) =>
-    forgottenBy(type, (event) => [`document:${event.subjectId}`]),
-  ),
+  ].map((type) => forgottenBy(type, (event) => [`document:${event.subjectId}`])),
 };

@@ -22,7 +22,14 @@ const found = (
 ): Found => ({
   kind: 'passage',
   document: { id: `d${document}`, type: 'text', title, metadata: {} },
-  passage: { id: `p${document}-${startsAt}-${content.length}-${ordinal}`, ordinal, text: content, startsAt, endsAt: startsAt + content.length, headings },
+  passage: {
+    id: `p${document}-${startsAt}-${content.length}-${ordinal}`,
+    ordinal,
+    text: content,
+    startsAt,
+    endsAt: startsAt + content.length,
+    headings,
+  },
   score: 0.01,
 });
 const turnsOf = (texts: string[]): Turn[] =>
