@@ -83,6 +83,7 @@ const CHECKS: Record<string, Row[]> = {
   published_documents_title_check: [{ title: '' }, { title: long(301) }],
   published_documents_vectors_check: [{ vectors: 0 }],
   published_passages_embedding_has_space: [{ space: null }, { embedding: null }],
+  published_passages_ends_at_check: [{ ends_at: 0 }],
   published_passages_ordinal_check: [{ ordinal: 0 }],
   published_passages_starts_at_check: [{ starts_at: -1 }],
   service_accounts_name_check: [{ name: '' }, { name: long(101) }],

@@ -5,7 +5,6 @@ import { BootstrapAdmin, DeleteUser, OpenSession, PutProfile, PutSubscription, R
 import type { Learner } from '@studently/platform';
 import { AddStudyItem, ImportStudyItems, RecordProgress, ReviewItem } from '@studently/study';
 import { until } from '../e2e/support';
-import { LocalEmbeddings } from '../../libs/ai-interactions/src/embeddings/local-embeddings';
 import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
 import { withClient } from '../support/servers';

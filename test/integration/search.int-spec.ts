@@ -235,7 +235,7 @@ describe('Searching documents', () => {
         jest.spyOn(contexts.localModel(), 'embedQuestion').mockResolvedValue(known[0]!.embedding);
         const wanted = { text: 'moon river', vector: known[0]!.embedding, mode, k: 20 };
         const seen: string[] = [];
-        for (let page = await search(wanted); ; page = await search({ ...wanted, cursor: page.nextCursor! })) {
+        for (let page = await search(wanted); ; page = await search({ ...wanted, cursor: page.nextCursor })) {
           seen.push(...page.items.map(({ passage }) => passage.id));
           await keep(ada, [document({ content: 'moon river', embedding: known[0]!.embedding })]);
           if (page.nextCursor === null || seen.length >= 100) break;

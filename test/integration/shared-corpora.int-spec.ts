@@ -21,7 +21,6 @@ import { sql } from '../support/database';
 import { withClient } from '../support/servers';
 
 const PASSAGES = 5000;
-const DOCUMENTS = PASSAGES / 2;
 const QUESTIONS = 20;
 /** Each lets a tenth of the one before through. */
 const FILTERS: [selectivity: string, filter: DocumentSearch['filter'], matches: number][] = [
@@ -53,8 +52,8 @@ const PUBLISHED = `
   select $1, ${document('nr')}, 'lecture', 'Lecture', jsonb_build_object('tenth', nr / 2 % 10, 'hundredth', nr / 2 % 100, 'thousandth', nr / 2 % 1000), 0, 2
   from generate_series(0, ${PASSAGES - 1}, 2) nr`;
 const PASSAGE = `
-  insert into published_passages (user_id, id, document_id, ordinal, content, starts_at, space, embedding)
-  select $1, md5('passage ' || nr)::uuid, ${document('nr')}, 1 + nr % 2, 'Mitosis makes two cells.', 0, 0, vector::halfvec from vectors`;
+  insert into published_passages (user_id, id, document_id, ordinal, content, starts_at, ends_at, space, embedding)
+  select $1, md5('passage ' || nr)::uuid, ${document('nr')}, 1 + nr % 2, 'Mitosis makes two cells.', 0, 24, 0, vector::halfvec from vectors`;
 
 const vector = (...first: number[]) => [...first, ...Array<number>(1536 - first.length).fill(0)];
 

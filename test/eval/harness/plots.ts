@@ -76,7 +76,7 @@ const signed = (value: number) => `${value < 0 ? '−' : '+'}${Math.abs(value).t
 const CURVES: Record<Length, string> = { short: MISSED, medium: PLATFORM, long: MET };
 
 /** nDCG on the tuning halves by the share that words have in the fusion. */
-export function tuningPlot({ lengths, constant }: Tuning): string {
+export function tuningPlot({ lengths }: Tuning): string {
   const [top, bottom, left] = [80, 360, 70];
   const values = lengths.flatMap(({ curve, now }) => [...curve, now]);
   const [least, most] = [Math.floor(20 * Math.min(...values)) / 20, Math.ceil(20 * Math.max(...values)) / 20];

@@ -3,7 +3,6 @@ import { CommandBus } from '@nestjs/cqrs';
 import { Database, LearnerKeys, MAX_ATTEMPTS, VersionMismatch, type Job, type JobHandler } from '@studently/platform';
 import { InjectMetric } from '@willsoto/nestjs-prometheus';
 import type { Counter } from 'prom-client';
-import type { EmbeddedPassage } from '../commands/document-rows';
 import { KeepEmbedding, type Embedding } from '../commands/keep-embedding';
 import { EmbeddingsUnavailable, type EmbeddingFailure } from '../domain/document.errors';
 import { contentKey, cutPassages, passageLimits, textWithContext, type Passage } from '../domain/passages';

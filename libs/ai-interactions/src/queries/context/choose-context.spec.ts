@@ -18,7 +18,7 @@ const passage = fc.record({ document: fc.nat(2), startsAt: fc.nat(200), text, ti
 
 const found = (
   content: string,
-  { document = 0, startsAt = 0, title = 'A guide' as string | null, ordinal = 1, headings = [] as string[] } = {},
+  { document = 0, startsAt = 0, title = 'A guide', ordinal = 1, headings = [] as string[] } = {},
 ): Found => ({
   kind: 'passage',
   document: { id: `d${document}`, type: 'text', title, metadata: {} },

@@ -1,4 +1,4 @@
-import { type Learner } from '@studently/platform';
+import type { Learner } from '@studently/platform';
 import type { Parameters } from './parameters';
 import type { PassageScope } from './passage-scope';
 
