@@ -16,9 +16,17 @@ const text = fc.oneof(
 const turn = fc.record({ role: fc.constantFrom(...ROLES), text });
 const passage = fc.record({ document: fc.nat(2), startsAt: fc.nat(200), text, title: fc.option(text) });
 
+interface Place {
+  document?: number;
+  startsAt?: number;
+  title?: string | null;
+  ordinal?: number;
+  headings?: string[];
+}
+
 const found = (
   content: string,
-  { document = 0, startsAt = 0, title = 'A guide', ordinal = 1, headings = [] as string[] } = {},
+  { document = 0, startsAt = 0, title = 'A guide', ordinal = 1, headings = [] }: Place = {},
 ): Found => ({
   kind: 'passage',
   document: { id: `d${document}`, type: 'text', title, metadata: {} },
