@@ -9,7 +9,7 @@ import {
   type SearchResult,
 } from '@studently/ai-interactions';
 import type { Learner } from '@studently/platform';
-import { weightsFor } from '../../libs/ai-interactions/src/queries/search/ranking';
+import { K, weightsFor } from '../../libs/ai-interactions/src/queries/search/ranking';
 import { until } from '../e2e/support';
 import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
@@ -167,7 +167,7 @@ describe('Searching documents', () => {
       ] as const) {
         for (const { passage, score } of items) {
           const rank = items.filter((item) => item.score > score).length + 1;
-          sums.set(passage.id, (sums.get(passage.id) ?? 0) + weight / (60 + rank));
+          sums.set(passage.id, (sums.get(passage.id) ?? 0) + weight / (K + rank));
         }
       }
       expect(words!.items.length).toBeGreaterThan(5);

@@ -1,11 +1,11 @@
-import { weightsFor } from '../../../libs/ai-interactions/src/queries/search/ranking';
+import { K, weightsFor } from '../../../libs/ai-interactions/src/queries/search/ranking';
 import { differenceOf, type Difference } from './bootstrap';
 import { halvesOf } from './halves';
 import { mean, scoresOf } from './metrics';
 import { documentsOf, type Asked, type Found, type Rankings } from './rankings';
 
 /** What is added to a place, in the search itself. */
-const CONSTANT_NOW = 60;
+const CONSTANT_NOW = K;
 /** A smaller one lets the first places of a ranking count more. */
 const CONSTANTS = [10, 20, 60];
 

@@ -99,6 +99,15 @@ describe('The thread of the model', () => {
     expect(results[1]).toMatchObject({ reason: { kind: 'unavailable', code: 'EMBEDDINGS_UNAVAILABLE', failure } });
   });
 
+  it('is not waited for by a question for longer than people wait', async () => {
+    class Impatient extends Embeddings {
+      protected override readonly longestQuestionMs = 100;
+    }
+    const impatient = new Impatient();
+    await expect(impatient.embedQuestion('hang')).rejects.toMatchObject({ code: 'EMBEDDINGS_UNAVAILABLE' });
+    await impatient.end();
+  });
+
   it('that cannot start is said, each time', async () => {
     rmSync(join(folder, 'thread.js'));
     for (let time = 0; time < 2; time++) {

@@ -1,4 +1,5 @@
 import { extname, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { EmbeddingsAway } from '../domain/document.errors';
 import { padded } from '../domain/vector';
 import { Embeddings } from './embeddings';
@@ -32,6 +33,8 @@ export class LocalEmbeddings extends Embeddings {
   // As this file: the compiled one, or in tests the source, of which Node strips the types.
   protected readonly threadFile: string = join(__dirname, `embedding-thread${extname(__filename)}`);
   protected readonly longestAnswerMs: number = 20_000;
+  /** A machine that is very busy may not even start the model by then. */
+  protected readonly longestQuestionMs: number = 4500;
   protected readonly longestIdleMs: number = 2 * 60_000;
   private readonly questions: Request[] = [];
   private readonly passages: Request[] = [];
@@ -46,7 +49,18 @@ export class LocalEmbeddings extends Embeddings {
   }
 
   async embedQuestion(text: string): Promise<number[] | undefined> {
-    return (await this.embed([text], this.questions, MOST_QUESTIONS))[0];
+    const answer = this.embed([text], this.questions, MOST_QUESTIONS);
+    const late = new AbortController();
+    const tooLate = setTimeout(this.longestQuestionMs, undefined, { signal: late.signal }).then(() => {
+      throw new EmbeddingsAway();
+    });
+    tooLate.catch(() => undefined);
+    try {
+      return (await Promise.race([answer, tooLate]))[0];
+    } finally {
+      late.abort();
+      answer.catch(() => undefined); // nobody waits for it any more
+    }
   }
 
   async embedPassages(texts: readonly string[]): Promise<(number[] | undefined)[]> {

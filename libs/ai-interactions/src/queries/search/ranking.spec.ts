@@ -1,4 +1,4 @@
-import { fuse, weightsFor, type RankedPassage } from './ranking';
+import { fuse, K, weightsFor, type RankedPassage } from './ranking';
 
 const ranking = (...ids: string[]): RankedPassage[] =>
   ids.map((id, nr) => ({ passageId: id, documentId: id[0]!, score: 1 / (nr + 1), rank: nr + 1 }));
@@ -9,9 +9,9 @@ describe('Rankings', () => {
   it('are fused by the sum of reciprocal ranks', () => {
     const fused = fuse({ byMeaning: ranking('a1', 'b1'), byWords: ranking('b1', 'c1'), byTitle: [] }, { ...even, byWords: 2 });
     expect(fused).toEqual([
-      { passageId: 'b1', documentId: 'b', score: 1 / 62 + 2 / 61 },
-      { passageId: 'c1', documentId: 'c', score: 2 / 62 },
-      { passageId: 'a1', documentId: 'a', score: 1 / 61 },
+      { passageId: 'b1', documentId: 'b', score: 1 / (K + 2) + 2 / (K + 1) },
+      { passageId: 'c1', documentId: 'c', score: 2 / (K + 2) },
+      { passageId: 'a1', documentId: 'a', score: 1 / (K + 1) },
     ]);
   });
 
@@ -28,7 +28,7 @@ describe('Rankings', () => {
     expect(fuse({ ...known, byTitle: [titled('a1')] }, even)[0]).toEqual({
       passageId: 'a2',
       documentId: 'a',
-      score: 1 / 62 + 1 / 61,
+      score: 1 / (K + 2) + 1 / (K + 1),
     });
     expect(ids(fuse({ ...known, byTitle: [titled('c1')] }, even))).toContain('c1');
   });
