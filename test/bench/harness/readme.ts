@@ -11,6 +11,7 @@ const PLANNED = [
   'due',
   'review',
   'import',
+  'ingest',
   'login',
   'jobs',
   'memory',
@@ -74,7 +75,10 @@ with \`LOG_ACCESS=false\`: the limits write no access log either.
   lines; it is flat if the second half's most is at most 1.1× the first half's. Others' reads: 200 a second, cached, of another
   learner's chat with 50 messages, each sent at its time whether or not earlier ones are answered, alone and while at least 50,000 cards are imported from before the first to
   after the last of them. WAL: how far \`pg_current_wal_lsn\` has moved, by all that PostgreSQL did meanwhile.
-- **search**: one connection asks 32 questions, each a vector near a passage of a learner with 10,000 passages among 100,000, of
+- **ingest**: 2,000 documents of one passage, each with its 1,536 numbers, as NDJSON in one request, for a new learner each time. Limit: COPY of
+  the rows of such a learner from files that PostgreSQL reads itself, in one transaction, as superuser, into the same three tables
+  with all their indexes, constraints and triggers: the contents are sealed already there.
+- **search**: one connection asks 32 questions, each a vector near a passage of a learner with 10,000 passages among 100,000 of ten, of
   1536 dimensions in 100 clusters. Limit: [the best SQL found](../../test/bench/harness/passages.ts), alone, without row-level
   security, in a table made for it: a \`bit(1536)\` of each vector's signs, compared first, and the best candidates by their
   \`halfvec\`; as many candidates as recall 0.99 needs on this set. What is right is what comparing every passage finds.
