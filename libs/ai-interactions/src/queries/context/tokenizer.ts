@@ -20,7 +20,7 @@ const PIECE = 512;
 
 let loaded: Promise<Tokenizer> | undefined;
 
-/** The tokenizer, loaded when it is first needed: it takes a quarter of a second and 60 MB, which not every process has to spare. */
+/** The tokenizer, loaded when it is first needed: it takes half a second of CPU and 60 MB, which not every process has to spare. */
 export function loadTokenizer(): Promise<Tokenizer> {
   return (loaded ??= load());
 }
