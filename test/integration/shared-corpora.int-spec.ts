@@ -231,8 +231,8 @@ describe('Shared corpora', () => {
         questions = asked.rows.map(({ question }) => JSON.parse(question) as number[]);
       });
     }, 300_000);
-    afterEach(() => (nearest.reached = STANDARD));
     const STANDARD = new SharedNearestPassages(undefined as never).reached;
+    afterEach(() => (nearest.reached = STANDARD));
 
     const passages = (items: FoundPassage[]) => items.map(({ passage }) => passage.id);
     /** What is nearest, by comparing each: nothing else is asked. */

@@ -27,7 +27,7 @@ export interface SharedNearest {
   isShort: boolean;
 }
 
-/** What it takes to reach one more passage in the index, measured in passages that are compared without it (docs/adr/0030). */
+/** What it takes to reach one more passage in the index, in passages that are compared without it (docs/adr/0030). */
 const REACHED = 4;
 /** So many passages the index keeps in view at least, and for each that is wanted (hnsw.ef_search). */
 const WIDTH = 100;
@@ -55,6 +55,7 @@ export const rankedShared = `
 @Injectable()
 export class SharedNearestPassages {
   private readonly counts = new LRUCache<string, number>({ max: 100, ttl: COUNTED_FOR_MS });
+  /** Below it the index is asked more often: 0 is always. */
   reached = REACHED;
 
   constructor(private readonly database: Database) {}
