@@ -45,9 +45,13 @@ const STATUS = `
 const JOBS = `
   select count(*) filter (where dead_at is null)::int as waiting, count(dead_at)::int as dead from jobs where job = 'fill-document'`;
 const SAMPLE = `
-  select n.user_id as "userId", n.embedding::text as now, o.embedding::text as before
-  from passage_vectors n join passage_vectors o on o.user_id = n.user_id and o.passage_id = n.passage_id and o.space = $2
-  where n.space = $1 order by md5(n.id::text) limit $3`;
+  with sample as materialized (
+    select user_id, passage_id from passage_vectors where space = $1 order by md5(id::text) limit $3
+  )
+  select s.user_id as "userId", n.embedding::text as now, o.embedding::text as before
+  from sample s
+  join passage_vectors n on n.user_id = s.user_id and n.passage_id = s.passage_id and n.space = $1
+  join passage_vectors o on o.user_id = s.user_id and o.passage_id = s.passage_id and o.space = $2`;
 const DROP = `
   delete from passage_vectors where (user_id, id) in (select user_id, id from passage_vectors where space = $1 limit 1000)`;
 
@@ -64,7 +68,7 @@ export class SpaceMigration {
   /** Adds a space, which workers begin to fill. @throws MigrationRefused */
   start(model: string, url: string | null): Promise<void> {
     return this.asOwner(async (query) => {
-      await query('lock table vector_spaces in exclusive mode');
+      await query('lock table vector_spaces in share row exclusive mode'); // one at a time; vectors still come in
       const { spaces } = await statusOf(query);
       refuseStart(spaces, model);
       await query(
