@@ -1,4 +1,4 @@
-import { fuse, K, weightsFor, type RankedPassage } from './ranking';
+import { fuse, K, weightsFor, type RankedPassage, type Weights } from './ranking';
 
 const ranking = (...ids: string[]): RankedPassage[] =>
   ids.map((id, nr) => ({ passageId: id, documentId: id[0]!, score: 1 / (nr + 1), rank: nr + 1 }));
@@ -33,7 +33,11 @@ describe('Rankings', () => {
     expect(ids(fuse({ ...known, byTitle: [titled('c1')] }, even))).toContain('c1');
   });
 
-  it('words count more, the fewer there are', () => {
-    expect(weightsFor(1).byWords).toBeGreaterThan(weightsFor(9).byWords);
+  it('words count more, the fewer there are; titles are for few words alone', () => {
+    const shareOfWords = ({ byMeaning, byWords }: Weights) => byWords / (byMeaning + byWords);
+    expect(shareOfWords(weightsFor(1))).toBeGreaterThan(shareOfWords(weightsFor(9)));
+    const titled = { byMeaning: [], byWords: [], byTitle: ranking('a1') };
+    expect(fuse(titled, weightsFor(2))).toHaveLength(1);
+    expect(fuse(titled, weightsFor(3))).toEqual([]);
   });
 });
