@@ -1,7 +1,7 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { Database, LearnerKeys, openSealedJson, sealedJson, View, type Learner } from '@studently/platform';
 import type { MessageRole } from '../domain/chat.entity';
-import { EmbeddingsUnavailable } from '../domain/document.errors';
+import { EmbeddingsAway, EmbeddingsUnavailable } from '../domain/document.errors';
 import { shownText } from '../domain/shown-text';
 import { vectorText } from '../domain/vector';
 import { EmbeddingModels } from '../embeddings/embedding-models';
@@ -131,7 +131,7 @@ export class SearchChatsHandler implements IQueryHandler<SearchChats> {
     try {
       return await this.models.of(serving).embedQuestion(text);
     } catch (error) {
-      if (error instanceof EmbeddingsUnavailable) return undefined;
+      if (error instanceof EmbeddingsAway || error instanceof EmbeddingsUnavailable) return undefined;
       throw error;
     }
   }
