@@ -16,7 +16,7 @@ create table passage_vectors (
   passage_id uuid not null,
   document_id uuid not null,
   space smallint not null constraint passage_vectors_space references vector_spaces (space),
-  signs bit(1536) not null generated always as (binary_quantize(embedding)::bit(1536)) stored,
+  signs bit(1536) generated always as (binary_quantize(embedding)::bit(1536)) stored,
   embedding vector(1536) not null,
   primary key (user_id, id),
   -- serves: a passage's vectors, when it leaves

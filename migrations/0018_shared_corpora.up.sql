@@ -32,7 +32,7 @@ create table published_passages (
   headings text,
   content text not null,
   starts_at integer not null check (starts_at >= 0),
-  ends_at integer not null check (ends_at > starts_at),
+  ends_at integer not null constraint published_passages_ends_at_check check (ends_at > starts_at),
   lexemes tsvector generated always as (
     to_tsvector('english', regexp_replace(left(coalesce(headings || E'\n', '') || content, 100000), '(\S{200})', '\1 ', 'g'))
   ) stored,

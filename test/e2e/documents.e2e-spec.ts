@@ -380,7 +380,7 @@ describe.each(waysToRun)('documents, $name', (way) => {
       expect(guide(fitting.document.title).slice(fitting.passage.startsAt, fitting.passage.endsAt)).toBe(fitting.passage.text);
       expect(fitting.passage.headings[0]).toBe('Validation and Serialization');
       expect(body.meta).toMatchObject({
-        strategy: 'exact+text',
+        strategy: 'signs+text',
         estimatedMatches: expect.any(Number),
         tookMs: expect.any(Number),
       });

@@ -51,7 +51,7 @@ describe.each(waysToRun)('An endpoint that speaks OpenAI’s protocol makes the 
     const [row] = await sql(
       run.databaseUrl,
       `select d.embedding_model as document, s.model as passage from documents d
-       join passage_vectors v on v.document_id = d.id join vector_spaces s on s.id = v.space where d.id = $1`,
+       join passage_vectors v on v.document_id = d.id join vector_spaces s on s.space = v.space where d.id = $1`,
       [grass.split('/').at(-1)],
     );
     expect(row).toEqual({ document: MODEL, passage: MODEL });
@@ -82,7 +82,7 @@ describe.each(waysToRun)('An endpoint that speaks OpenAI’s protocol makes the 
     ['EMBEDDING_MALFORMED', { kind: 'body', body: '<html>' }],
   ])('AI-9 a document that it fails on says so: %s; another passage of the same document is found', async (failure, fault) => {
     server.fail(fault, { when: isPoison });
-    const section = (text: string) => `# ${text}\n\n${'A sentence about the garden and its lawn. '.repeat(7)}`;
+    const section = (text: string) => `# ${text}\n\n${'A sentence about the garden and its lawn. '.repeat(20)}`;
     const [poison, both] = [
       await add(`${failure}: poison`),
       await add(`${section('poison')}\n\n${section('cure')}`, 'markdown'),

@@ -49,7 +49,14 @@ describe.each(waysToRun)('shared documents, $name', (way) => {
     expect(items).toEqual([
       {
         document: { id: before.body.id, type: 'guide', title: 'Numbats', metadata, publishedBy: teacher.id },
-        passage: { id: expect.any(String), ordinal: 1, text: 'The numbat eats termites.', startsAt: 0 },
+        passage: {
+          id: expect.any(String),
+          ordinal: 1,
+          text: 'The numbat eats termites.',
+          startsAt: 0,
+          endsAt: 25,
+          headings: [],
+        },
         score: expect.closeTo(1, 3),
       },
     ]);

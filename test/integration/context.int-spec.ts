@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import {
   AddDocument,
   AppendMessage,
@@ -15,11 +15,14 @@ import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
 
 const TOPICS = 'grass moon river planet engine theory colour music history'.split(' ');
-/** Each topic is a direction of its own. */
+/** Each topic is a direction of its own; the other words tell texts of one topic apart. */
 const vectorOf = (text: string): number[] => {
   const vector = Array<number>(1536).fill(0);
-  TOPICS.forEach((topic, nr) => (vector[nr] = text.split(topic).length - 1));
-  vector[TOPICS.length] = 0.1;
+  for (const word of text.toLowerCase().match(/\w+/g) ?? []) {
+    const bytes = createHash('shake256', { outputLength: 1536 }).update(word).digest();
+    bytes.forEach((byte, nr) => (vector[nr]! += (byte - 127.5) / 10_000));
+  }
+  TOPICS.forEach((topic, nr) => (vector[nr]! += text.split(topic).length - 1));
   return vector;
 };
 

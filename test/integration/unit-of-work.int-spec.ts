@@ -240,7 +240,7 @@ describe('The unit of work', () => {
           changed_fields: [],
           request_id: 'request-1',
           topic: 'chat.started',
-          payload: { learnerId: learner.userId, subjectId: chatId, changedFields: [] },
+          payload: { learnerId: learner.userId, subjectId: chatId, changedFields: [], toBeEmbedded: false },
         },
       ]);
     });

@@ -14,6 +14,7 @@ import { Revocations } from '../../libs/identity/src/revocations';
 import { EmbeddingModels } from '../../libs/ai-interactions/src/embeddings/embedding-models';
 import type { Embeddings } from '../../libs/ai-interactions/src/embeddings/embeddings';
 import { LOCAL_MODEL } from '../../libs/ai-interactions/src/embeddings/local-embeddings';
+import { SpaceFiller } from '../../libs/ai-interactions/src/embeddings/space-filler';
 import { createTestDatabase, type TestDatabase } from './database';
 
 /** All contexts in this process on a database of their own, without HTTP: for tests through the command and query bus. */
@@ -66,6 +67,7 @@ export class TestContexts {
     await this.app.get(OutboxRelay).onApplicationShutdown();
     await this.app.get(Revocations).onApplicationShutdown();
     await this.app.get(JobRelay).onModuleDestroy();
+    await this.app.get(SpaceFiller).onModuleDestroy();
   }
 
   /** The model that answers, if no settings name another. */

@@ -68,7 +68,7 @@ export class OpenAiEndpoint {
 
   private send(texts: readonly string[], signal: AbortSignal): Promise<Response> {
     const { url, apiKey, model } = this.settings;
-    return fetch(`${url.replace(/\/+$/, '')}/embeddings`, {
+    return fetch(`${url}${url.endsWith('/') ? '' : '/'}embeddings`, {
       method: 'POST',
       signal,
       redirect: 'error', // the texts are for this address, and no other
