@@ -45,7 +45,9 @@ export class KeepEmbeddingHandler implements ICommandHandler<KeepEmbedding> {
 
   private async keep(tx: Transaction, document: Document, { model, passages, failure }: Embedding): Promise<void> {
     await addPassages(tx, document, passages, model);
-    const mean = failure ? undefined : await meanVector(tx, document, model);
+    // A model that fails on some of it has still read the others: they are found by their meaning, the rest by its words.
+    const isRead = !failure || passages.some(({ embedding }) => embedding);
+    const mean = isRead ? await meanVector(tx, document, model) : undefined;
     if (mean) {
       await forgetFormerVectors(tx, document);
       await leaveToFill(tx, document, model);
