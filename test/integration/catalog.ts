@@ -50,6 +50,9 @@ export async function describeCatalog(url: string): Promise<string[]> {
   return rows.map(({ line }) => line);
 }
 
+/** What everybody reads, and a TEACHER, an ADMIN or a service writes: docs/adr/0030. */
+export const PUBLISHED: readonly string[] = ['published_documents', 'published_passages'];
+
 /** Our tables, without the migrator's own and without partitions, which come and go with the months. */
 export async function ourTables(url: string): Promise<string[]> {
   const rows = await sql<{ relname: string }>(

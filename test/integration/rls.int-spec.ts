@@ -4,7 +4,7 @@ import { ChatChanged } from '@studently/ai-interactions';
 import { TestContexts } from '../support/contexts';
 import { createTestDatabase, sql, type TestDatabase } from '../support/database';
 import { withClient } from '../support/servers';
-import { ourTables, personalTables } from './catalog';
+import { ourTables, personalTables, PUBLISHED } from './catalog';
 import { insertLearner, insertRow, validRow } from './rows';
 
 /** What an ADMIN sees of others. Never what learners write or ask. */
@@ -25,8 +25,6 @@ const UNCHANGING = [
 const STAYING = ['chat_messages', 'chat_turns', 'import_batches', 'study_reviews'];
 /** What is never changed, but for one column: enough to lock it. */
 const LOCKABLE = ['study_reviews'];
-/** What everybody reads, and a TEACHER, an ADMIN or a service writes. */
-const PUBLISHED = ['published_documents', 'published_passages'];
 const NOT_ALLOWED = '42501';
 const IS_THERE = '23505';
 

@@ -57,6 +57,8 @@ const BODIES: Record<string, (number: number) => unknown> = {
   'POST /v1/service-accounts/{accountId}/keys': () => ({ expiresAt: '2099-01-01T00:00:00Z' }),
   'POST /v1/sessions': () => ({ email: `${crypto.randomUUID()}@example.org`, password: 'not the password' }),
   'POST /v1/chats': (number) => ({ title: `Chat ${number}`, messages: [{ role: 'user', content: 'Hello' }] }),
+  'POST /v1/chats/search': () => ({ vector: vector(5), k: 100 }),
+  'POST /v1/chats/{chatId}/context': () => ({ text: 'photosynthesis', tokenBudget: 500 }),
   'PATCH /v1/chats/{chatId}': (number) => ({ title: `Chat ${number}` }),
   'PUT /v1/chats/{chatId}/context-vector': () => ({ vector: vector(2), model: 'm' }),
   'POST /v1/chats/{chatId}/messages': (number) => ({ role: 'user', content: `Message ${number}` }),

@@ -3,6 +3,7 @@
  * names: the checker has to find it. The product itself knows nothing of it.
  */
 const { join } = require('node:path');
+const { setTimeout: sleep } = require('node:timers/promises');
 const { isMainThread } = require('node:worker_threads');
 
 const built = (file) => require(join(__dirname, '../../../dist/libs/platform/src', file));
@@ -29,6 +30,7 @@ const BUGS = {
     const { prototype } = built('cache/read-models.js').ReadModels;
     prototype.load = async function (model, owner, params, valueKey) {
       const loaded = await this.query(model, owner, owner.userId, params);
+      await sleep(5); // as under load: the write that it must not miss has room
       const tagKey = `cache:{u:${owner.userId}}:generation:${model.tag(params)}`;
       const [generation] = await this.generationAndCached(tagKey, valueKey);
       if (loaded.found && generation) await this.keep(model, owner.userId, valueKey, { ...loaded, generation });

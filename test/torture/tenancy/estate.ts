@@ -91,6 +91,7 @@ export async function newEstate(http: HttpClient, boss: HttpClient): Promise<Est
       userId: learner.id,
       chatId: chat.body.id,
       parentId: message.body.id,
+      leaf: message.body.id,
       documentId: document.body.id,
       itemId: item.body.id,
       progressId: progress.body.id,
