@@ -3,6 +3,9 @@ import type { Client } from 'pg';
 
 export type Row = Record<string, unknown>;
 
+/** A client, or a transaction of the product's. */
+type Querying = { query(text: string, values: unknown[]): Promise<unknown> };
+
 const HASH = `\\x${'ab'.repeat(32)}`;
 /** Every row of a learner belongs to the same chat. */
 const chatOf = (userId: string) => `${userId.slice(0, -4)}c4a7`;
@@ -165,7 +168,7 @@ export function validRow(table: string, userId: string): Row {
   return row(userId);
 }
 
-export async function insertRow(client: Client, table: string, row: Row): Promise<void> {
+export async function insertRow(client: Querying, table: string, row: Row): Promise<void> {
   const columns = Object.keys(row);
   const places = columns.map((_, index) => `$${index + 1}`);
   await client.query(

@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import { Database, loadSettings, PlatformModule, UnitOfWork } from '@studently/platform';
 import type { Client } from 'pg';
-import { personalTables } from '../integration/catalog';
+import { personalTables, PUBLISHED } from '../integration/catalog';
 import { insertLearner } from '../integration/rows';
 import { DATABASE, startServers } from '../support/platform';
 import { withClient } from '../support/servers';
@@ -10,7 +10,7 @@ import type { TortureContext } from './harness/torture';
 import { PooledRequests } from './rls/pooled-requests';
 
 export const promise =
-  'requests of 100 learners over one pool of 8 connections, while statements fail, commands abort and connections are killed, see only rows of who asks';
+  'requests of 100 learners over one pool of 8 connections, while statements fail, commands abort and connections are killed, see only rows of who asks and all that is published, which nobody else changes';
 export const ops = 100_000;
 export const shortOps = 4000;
 
@@ -50,10 +50,25 @@ export async function attackPool(
     },
     (started) => started.close(),
   );
+  const published = await withClient(adminUrl, publishedRows);
   const requests = new PooledRequests(context, app.get(Database), app.get(UnitOfWork), learners, tables, adminUrl);
   await requests.run(AT_A_TIME);
   await requests.lookAtAllConnections(connections);
+  const stillPublished = await withClient(adminUrl, publishedRows);
+  context.attempt(stillPublished === published, () => `of what is published there was ${published}, now ${stillPublished}`);
   return { ...requests.counts, ...(await withClient(adminUrl, (client) => lookAtWhatWasWritten(context, client))) };
+}
+
+/** How many rows everybody sees, and a checksum of them, by table. */
+async function publishedRows(admin: Client): Promise<string> {
+  const sums: string[] = [];
+  for (const table of PUBLISHED) {
+    const { rows } = await admin.query<{ sum: string }>(
+      `select count(*) || ' ' || md5(string_agg(t::text, '|' order by t::text)) as sum from ${table} t`,
+    );
+    sums.push(`${table} ${rows[0]!.sum}`);
+  }
+  return sums.join(', ');
 }
 
 /** What commands have written is in the rows of those who sent them, and nobody else is named for it. */

@@ -1,6 +1,7 @@
-import { SYSTEM, type Actor, type Database, type UnitOfWork } from '@studently/platform';
+import { SYSTEM, type Actor, type Database, type Transaction, type UnitOfWork } from '@studently/platform';
 import type { Client } from 'pg';
 import { PUBLISHED } from '../../integration/catalog';
+import { insertRow, validRow } from '../../integration/rows';
 import { withClient } from '../../support/servers';
 import type { TortureContext } from '../harness/torture';
 
@@ -14,6 +15,7 @@ interface Seen {
 
 /** What a request may end with where a neighbour kills connections and cancels statements. */
 const UNAVAILABLE = 'unavailable';
+const NOT_ALLOWED = '42501';
 const NOBODY: Actor = { role: 'STUDENT' };
 /** Every statement without a WHERE: what is seen is what the policies show. */
 const look = (table: string) =>
@@ -32,7 +34,7 @@ async function fails(request: Promise<unknown>): Promise<void> {
 
 /** Requests of many learners over one small pool, with whatever may go wrong with a connection in between. */
 export class PooledRequests {
-  readonly counts = { rows: 0, failed: 0, killed: 0, cancelled: 0, timeouts: 0 };
+  readonly counts = { rows: 0, failed: 0, killed: 0, cancelled: 0, timeouts: 0, meddled: 0 };
   private number = 0;
 
   constructor(
@@ -82,6 +84,7 @@ export class PooledRequests {
       else if (chance < 180) return await this.nobody(tell, table);
       else if (chance < 210) return await this.probe();
       else if (chance < 300) return this.judge(tell, actor, 'chats', await this.changed(actor, nonce), nonce);
+      else if (chance < 340) return await this.meddled(tell, userId);
       else return this.judge(tell, actor, table, await this.database.read<Seen>(actor, look(table), [nonce]), nonce);
       this.context.attempt(true, tell(''));
     } catch (error) {
@@ -148,18 +151,55 @@ export class PooledRequests {
   }
 
   private async aborted(actor: Actor, nonce: string, table: string): Promise<Seen[]> {
-    let seen: Seen[] = [];
+    return this.undone(actor, async (tx) => {
+      const seen = await tx.query<Seen>(look(table), [nonce]);
+      await tx.query('update chats set title = $1', ['of an aborted command']);
+      return seen;
+    });
+  }
+
+  /** What everybody reads nobody changes; it is withdrawn by its owner alone, who has to be a TEACHER, and published in no other name. */
+  private async meddled(tell: (what: string) => () => string, userId: string): Promise<void> {
+    const teacher: Actor = { userId, role: 'TEACHER' };
+    const actor = this.context.pick<Actor>([teacher, { userId, role: 'STUDENT' }, { role: 'TEACHER' }]);
+    const table = this.context.pick(PUBLISHED);
+    const other = this.context.pick(this.learners.filter((id) => id !== userId));
+    const { what, due, work } = this.context.pick<{ what: string; due: string; work: (tx: Transaction) => Promise<unknown> }>([
+      {
+        what: 'delete',
+        due: JSON.stringify(actor === teacher ? [{ owner: userId }] : []),
+        work: (tx) => tx.query(`delete from ${table} returning user_id as owner`),
+      },
+      { what: 'update', due: NOT_ALLOWED, work: (tx) => tx.query(`update ${table} set id = id`) },
+      { what: "insert as somebody else's", due: NOT_ALLOWED, work: (tx) => insertRow(tx, table, validRow(table, other)) },
+    ]);
+    const ended = await this.undone(actor, work).then(
+      (done) => JSON.stringify(done) ?? 'done',
+      (error: { code?: string }) => {
+        if (error.code !== NOT_ALLOWED) throw error;
+        return NOT_ALLOWED;
+      },
+    );
+    this.counts.meddled += 1;
+    this.context.attempt(
+      ended === due,
+      tell(`${what} in ${table} by ${JSON.stringify(actor)} ended with ${ended}, not ${due}`),
+    );
+  }
+
+  /** What `work` answers in a transaction that comes to nothing. */
+  private async undone<T>(actor: Actor, work: (tx: Transaction) => Promise<T>): Promise<T> {
+    let done: T;
     const abort = new Error('aborted');
     await this.unitOfWork
       .run(actor, async (tx) => {
-        seen = await tx.query<Seen>(look(table), [nonce]);
-        await tx.query('update chats set title = $1', ['of an aborted command']);
+        done = await work(tx);
         throw abort;
       })
       .catch((error: unknown) => {
         if (error !== abort) throw error;
       });
-    return seen;
+    return done!;
   }
 
   private async timedOut(actor: Actor): Promise<void> {
