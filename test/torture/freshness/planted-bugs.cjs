@@ -30,7 +30,7 @@ const BUGS = {
     const { prototype } = built('cache/read-models.js').ReadModels;
     prototype.load = async function (model, owner, params, valueKey) {
       const loaded = await this.query(model, owner, owner.userId, params);
-      await sleep(5); // as under load: the write that it must not miss has room
+      await sleep(20); // as on a busy machine: the write that it must not miss has room to commit and to be forgotten
       const tagKey = `cache:{u:${owner.userId}}:generation:${model.tag(params)}`;
       const [generation] = await this.generationAndCached(tagKey, valueKey);
       if (loaded.found && generation) await this.keep(model, owner.userId, valueKey, { ...loaded, generation });
