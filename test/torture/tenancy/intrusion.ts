@@ -64,7 +64,8 @@ export function chooseIntrusion(context: TortureContext, operation: Operation, n
 function chooseSender(context: TortureContext, { id, path }: Operation): Sender {
   const chance = context.random();
   if (path.startsWith('/v1/learners')) return chance < 0.8 ? 'teacher' : 'learner';
-  const { service }: Rule = POLICY[id as keyof typeof POLICY];
+  const { own, service }: Rule = POLICY[id as keyof typeof POLICY];
+  if (own.includes('TEACHER') && !own.includes('STUDENT') && chance > 0.5) return 'teacher';
   if (chance < 0.1 && service !== NARROW_SCOPE) return 'unscoped';
   return chance < 0.35 ? 'service' : 'learner';
 }
