@@ -82,8 +82,8 @@ function build(
   const path = operation.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => idOf(names[sources.get(`path ${name}`)!], name));
   const query = new URLSearchParams();
   for (const { name } of operation.parameters.filter((parameter) => chosen(`query ${parameter.name}`))) {
-    if (name === 'cursor') query.set(name, cursorOf(Object.values(foreign.ids)[0]!));
-    else if (foreign.filters[name] !== undefined) query.set(name, foreign.filters[name]);
+    const named = name === 'cursor' ? cursorOf(Object.values(foreign.ids)[0]!) : (foreign.filters[name] ?? foreign.ids[name]);
+    if (named !== undefined) query.set(name, named);
   }
   const fields = Object.values(operation.bodies)
     .flatMap(uuidFields)
