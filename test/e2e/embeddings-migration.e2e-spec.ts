@@ -135,6 +135,14 @@ describeServed('studently embeddings migrate', (way) => {
     expect((await migrate('cutover')).code).toBe(0);
     await until(async () => (await asked()) === NEW);
     expect((await migrate('cleanup', '--dry-run')).answer).toEqual({ vectors: 62, dryRun: true });
+    await rows(
+      `insert into published_documents (user_id, id, type, metadata, space, vectors)
+       select d.user_id, d.id, d.type, d.metadata, s.space, 1 from documents d, vector_spaces s where s.model = $1 limit 1`,
+      [OLD],
+    );
+    expect(await migrate('cleanup')).toMatchObject({ code: 1, err: expect.stringContaining('1 published documents') });
+    expect((await migrate('status')).answer.spaces).toMatchObject([{ model: OLD, vectors: 62 }, { model: NEW }]);
+    await rows('delete from published_documents');
     expect((await migrate('cleanup')).answer).toEqual({ removed: 62 });
     expect((await migrate('status')).answer.spaces).toMatchObject([{ model: NEW, state: 'serving', vectors: 62 }]);
     expect((await migrate('rollback')).err).toContain('gone');

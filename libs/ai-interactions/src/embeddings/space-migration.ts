@@ -55,6 +55,8 @@ const SAMPLE = `
 const DROP = `
   delete from passage_vectors where (user_id, id) in (select user_id, id from passage_vectors where space = $1 limit 1000)`;
 
+const PUBLISHED = 'select count(*)::int as count from published_documents where space = $1';
+
 const QUESTIONS = 200;
 
 /** Changes the model that answers, without a moment in which none does. By the login of migrations. */
@@ -113,12 +115,14 @@ export class SpaceMigration {
 
   /** Removes the vectors that do not answer. @param tell hears how many are gone. @throws MigrationRefused */
   async cleanup(tell: (removed: number) => void): Promise<number> {
-    const [space] = await this.asOwner((query) =>
+    const space = await this.asOwner(async (query) => {
       // Nobody makes vectors for it any more; who does just now fails, and tries again without it.
-      query<{ space: number }>(`update vector_spaces set state = 'retired', since = now()
-        where state in ('filling', 'retired') returning space`),
-    );
-    if (!space) throw new MigrationRefused('There is nothing to clean up: only the model that answers has vectors.');
+      const [retired] = await query<{ space: number }>(`update vector_spaces set state = 'retired', since = now()
+        where state in ('filling', 'retired') returning space`);
+      if (!retired) throw new MigrationRefused('There is nothing to clean up: only the model that answers has vectors.');
+      refusePublished(await query<{ count: number }>(PUBLISHED, [retired.space]));
+      return retired;
+    });
     let removed = 0;
     for (let some = 1; some > 0; removed += some) {
       some = (await this.asOwner((query) => query(`${DROP} returning id`, [space.space]))).length;
@@ -183,6 +187,14 @@ function refuseUnfilled({ isReached }: SpaceStatus, { waiting, dead }: Migration
       `${dead} documents were given up: \`jobs list\` says why; \`jobs retry\` them, or \`jobs drop\` them.`,
     );
   }
+}
+
+/** A copy keeps its vectors until it is published anew. */
+function refusePublished([row]: { count: number }[]): void {
+  if (row!.count === 0) return;
+  throw new MigrationRefused(
+    `${row!.count} published documents have vectors of it: first their owners publish them anew, or withdraw them (PUT or DELETE /v1/documents/{id}/publication).`,
+  );
 }
 
 const read = (vector: string) => JSON.parse(vector) as number[];
