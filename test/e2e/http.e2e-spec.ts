@@ -318,10 +318,10 @@ describe.each(waysToRun)('SIGTERM, $name', (way) => {
     try {
       const http = new HttpClient(api.url);
       await http.get('/health/live');
-      const registrations = Array.from({ length: 8 }, () =>
+      const registrations = Array.from({ length: 24 }, () =>
         http.post('/v1/users', { email: newEmail(), password: newPassword() }),
       );
-      await sleep(30); // they are on their way: each hashes a password
+      await sleep(100); // they have been received, and not all are answered: each hashes a password
       const ended = api.stop('SIGTERM');
       expect(new Set(statuses(await Promise.all(registrations)))).toEqual(new Set([201]));
       expect(await ended).toBe(0);
