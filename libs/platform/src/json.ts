@@ -18,7 +18,7 @@ export class MalformedJson extends DomainError {
 export function parseJson(text: string): unknown {
   let body: unknown;
   try {
-    body = MAYBE_NEGATIVE_ZERO.test(text) ? JSON.parse(text, withoutNegativeZero) : JSON.parse(text);
+    body = JSON.parse(text);
   } catch {
     throw new MalformedJson();
   }
@@ -26,15 +26,10 @@ export function parseJson(text: string): unknown {
   return body;
 }
 
-/** Not -0.12, of which a vector has hundreds. */
-const MAYBE_NEGATIVE_ZERO = /-0(?!\.\d*[1-9])/;
-
-/** PostgreSQL keeps -0 as 0: what is sent twice has to be the same both times. */
-function withoutNegativeZero(_key: string, value: unknown): unknown {
-  return value === 0 ? 0 : value;
-}
-
-/** @throws ValidationFailed for what no route can keep, wherever in `value` it is */
+/**
+ * What PostgreSQL keeps is what was sent: -0, which it keeps as 0, becomes 0 here.
+ * @throws ValidationFailed for what no route can keep, wherever in `value` it is
+ */
 export function refuseUnkeepable(value: unknown): void {
   const faults: FieldFault[] = [];
   inspect(value, '', 1, faults);
@@ -57,18 +52,21 @@ function inspect(value: unknown, path: string, depth: number, faults: FieldFault
 
 function inspectMembers(value: object, path: string, depth: number, faults: FieldFault[]): void {
   if (Array.isArray(value)) return inspectElements(value, path, depth, faults);
+  const members = value as Record<string, unknown>;
   for (const [key, member] of Object.entries(value)) {
     const at = path === '' ? key : `${path}.${key}`;
     if (FORBIDDEN_KEYS.has(key)) faults.push({ path: at, code: 'forbidden_key', message: 'This key is not allowed.' });
     else if (key.includes('\0') || !key.isWellFormed())
       faults.push({ path, code: 'invalid_key', message: 'A key is not valid Unicode text.' });
+    else if (member === 0) members[key] = 0;
     else inspect(member, at, depth + 1, faults);
   }
 }
 
 /** Vectors have 1,536 numbers: a path is made only for what may be at fault. */
-function inspectElements(elements: readonly unknown[], path: string, depth: number, faults: FieldFault[]): void {
+function inspectElements(elements: unknown[], path: string, depth: number, faults: FieldFault[]): void {
   elements.forEach((element, nr) => {
-    if (!Number.isFinite(element)) inspect(element, path === '' ? String(nr) : `${path}.${nr}`, depth + 1, faults);
+    if (element === 0) elements[nr] = 0;
+    else if (!Number.isFinite(element)) inspect(element, path === '' ? String(nr) : `${path}.${nr}`, depth + 1, faults);
   });
 }
