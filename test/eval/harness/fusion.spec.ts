@@ -1,4 +1,4 @@
-import { fused, lengthOf, tune } from './fusion';
+import { fused, tune } from './fusion';
 import type { Asked } from './rankings';
 
 const ranking = (...names: string[]) => names.map((name) => ({ passage: name, document: name.slice(0, 1) }));
@@ -16,15 +16,6 @@ describe('Reciprocal rank fusion', () => {
     // b1: 1/62 + 1/61, a1: 1/61 + 1/63, d1: 1/62, c1: 1/63, halved
     expect(namesOf(fused(found, 0.5))).toEqual(['b1', 'a1', 'd1', 'c1']);
   });
-});
-
-describe('The length of a question', () => {
-  it.each([
-    ['advisory lock', 'short'],
-    ['-> operator', 'short'],
-    ['array of a composite type', 'medium'],
-    ['How do I get a list of all instances of a class?', 'long'],
-  ])('%s: %s', (question, length) => expect(lengthOf(question)).toBe(length));
 });
 
 describe('Tuning', () => {

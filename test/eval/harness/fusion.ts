@@ -1,21 +1,21 @@
-import { K, weightsFor } from '../../../libs/ai-interactions/src/queries/search/ranking';
+import { K, lengthOf, weightsFor, type Length } from '../../../libs/ai-interactions/src/queries/search/ranking';
 import { differenceOf, type Difference } from './bootstrap';
 import { halvesOf } from './halves';
 import { mean, scoresOf } from './metrics';
 import { documentsOf, type Asked, type Found, type Rankings } from './rankings';
 
 /** What is added to a place, in the search itself. */
-const CONSTANT_NOW = K;
+export const CONSTANT_NOW = K;
 /** A smaller one lets the first places of a ranking count more. */
 const CONSTANTS = [10, 20, 60];
 
-export const LENGTHS = ['short', 'medium', 'long'] as const;
-export type Length = (typeof LENGTHS)[number];
+export const LENGTHS: readonly Length[] = ['short', 'medium', 'long'];
+const LIKE: Record<Length, string> = { short: 'one', medium: 'one two three', long: 'one two three four five six seven' };
 export const WORDS_OF_LENGTH: Record<Length, string> = { short: '1–2 words', medium: '3–6 words', long: '7 words and more' };
 
 /** What the search gives words, of words and meaning together. */
 export function shareNow(length: Length): number {
-  const { byWords, byMeaning } = weightsFor({ short: 2, medium: 5, long: 10 }[length]);
+  const { byWords, byMeaning } = weightsFor(LIKE[length]);
   return byWords / (byWords + byMeaning);
 }
 
@@ -42,11 +42,6 @@ export interface Tuned {
   vector: number;
   best: number;
   now: number;
-}
-
-export function lengthOf(question: string): Length {
-  const words = question.split(/\s+/).filter((word) => /[\p{L}\p{N}]/u.test(word)).length;
-  return words <= 2 ? 'short' : words <= 6 ? 'medium' : 'long';
 }
 
 /**
