@@ -160,7 +160,7 @@ describe('Searching documents', () => {
         (['hybrid', 'vector', 'text'] as const).map((mode) => search({ text, mode, k: 100 }, ben)),
       );
       const sums = new Map<string, number>();
-      const weights = weightsFor(text);
+      const weights = weightsFor(2);
       for (const [weight, { items }] of [
         [weights.byMeaning, near!],
         [weights.byWords, words!],

@@ -1,4 +1,4 @@
-import { K, lengthOf, weightsFor, type Length } from '../../../libs/ai-interactions/src/queries/search/ranking';
+import { K, weightsFor } from '../../../libs/ai-interactions/src/queries/search/ranking';
 import { differenceOf, type Difference } from './bootstrap';
 import { halvesOf } from './halves';
 import { mean, scoresOf } from './metrics';
@@ -9,13 +9,20 @@ export const CONSTANT_NOW = K;
 /** A smaller one lets the first places of a ranking count more. */
 const CONSTANTS = [10, 20, 60];
 
-export const LENGTHS: readonly Length[] = ['short', 'medium', 'long'];
-const LIKE: Record<Length, string> = { short: 'one', medium: 'one two three', long: 'one two three four five six seven' };
-export const WORDS_OF_LENGTH: Record<Length, string> = { short: '1–2 words', medium: '3–6 words', long: '7 words and more' };
+/** Of a question, by the words of it that count: in their stems, without those that are in every text. */
+export const LENGTHS = ['short', 'medium', 'long'] as const;
+export type Length = (typeof LENGTHS)[number];
+export const WORDS_OF_LENGTH: Record<Length, string> = {
+  short: 'up to 2 words',
+  medium: '3–6 words',
+  long: '7 words and more',
+};
+
+export const lengthOf = ({ words }: Pick<Asked, 'words'>): Length => (words <= 2 ? 'short' : words <= 6 ? 'medium' : 'long');
 
 /** What the search gives words, of words and meaning together. */
 export function shareNow(length: Length): number {
-  const { byWords, byMeaning } = weightsFor(LIKE[length]);
+  const { byWords, byMeaning } = weightsFor({ short: 2, medium: 6, long: 7 }[length]);
   return byWords / (byWords + byMeaning);
 }
 
@@ -76,7 +83,7 @@ export function tune(sets: readonly Rankings[]): Tuning {
 function tunedWith(sets: readonly Rankings[], constant: number): Tuned[] {
   return LENGTHS.flatMap((length) => {
     const bySet = sets
-      .map(({ asked }) => halvesOf(asked).tuning.filter(({ text }) => lengthOf(text) === length))
+      .map(({ asked }) => halvesOf(asked).tuning.filter((one) => lengthOf(one) === length))
       .filter((asked) => asked.length > 0);
     if (bySet.length === 0) return [];
     const at = (share: number, k = constant) =>
@@ -105,7 +112,7 @@ export function fusedOffline(sets: readonly Rankings[], { constant, lengths }: T
   return sets.map(({ set, asked }) => {
     const { reported } = halvesOf(asked);
     const by = (shareOf: (length: Length) => number, k?: number) =>
-      reported.map((one) => ndcgOf(fused(one.found, shareOf(lengthOf(one.text)), k), one));
+      reported.map((one) => ndcgOf(fused(one.found, shareOf(lengthOf(one)), k), one));
     const now = by(shareNow);
     const then = by((length) => found[length] ?? shareNow(length), constant);
     return { set, now: mean(now), tuned: mean(then), difference: differenceOf(then, now) };

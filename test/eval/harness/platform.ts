@@ -42,11 +42,12 @@ export async function rankingsOf(
   const learner = await newLearner(new HttpClient(api.url));
   await bring(learner, documents);
   await untilEmbedded(context, postgres, learner.id);
+  const words = await wordsIn(postgres, questions);
   const asked: Asked[] = [];
   const waiting = [...questions];
   const askNext = async () => {
     for (let question = waiting.shift(); question; question = waiting.shift()) {
-      asked.push(await ask(learner, question));
+      asked.push({ ...(await ask(learner, question)), words: words.get(question.text)! });
       if (asked.length % 100 === 0) context.progress(`  asked ${asked.length} of ${questions.length}`);
     }
   };
@@ -89,7 +90,18 @@ async function passagesOf(postgres: PostgresServer, userId: string): Promise<num
   return rows[0]!.count;
 }
 
-async function ask(learner: TestLearner, { text, relevant }: Question): Promise<Asked> {
+/** How many words of each question count. */
+async function wordsIn(postgres: PostgresServer, questions: readonly Question[]): Promise<Map<string, number>> {
+  const { rows } = await withClient(postgres.url(DATABASE), (client) =>
+    client.query<{ text: string; words: number }>(
+      `select text, length(to_tsvector('english', text)) as words from unnest($1::text[]) text`,
+      [questions.map(({ text }) => text)],
+    ),
+  );
+  return new Map(rows.map(({ text, words }) => [text, words]));
+}
+
+async function ask(learner: TestLearner, { text, relevant }: Question): Promise<Omit<Asked, 'words'>> {
   const answers = await Promise.all(METHODS.map(async (mode) => [mode, await search(learner, text, mode)] as const));
   return { text, relevant, found: Object.fromEntries(answers) as Record<Method, Found[]> };
 }

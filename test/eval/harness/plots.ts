@@ -13,8 +13,7 @@ import {
   type Panel,
 } from '../../bench/harness/plot';
 import { isAbove, isBelow, type Difference } from './bootstrap';
-import { shareNow, SHARES, WORDS_OF_LENGTH, type Tuning } from './fusion';
-import type { Length } from '../../../libs/ai-interactions/src/queries/search/ranking';
+import { shareNow, SHARES, WORDS_OF_LENGTH, type Length, type Tuning } from './fusion';
 import type { Judged } from './judge';
 
 const COLORS = { text: LIMIT, vector: '#8b6fb3', hybrid: PLATFORM };

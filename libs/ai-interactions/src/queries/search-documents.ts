@@ -174,7 +174,7 @@ export class SearchDocumentsHandler implements IQueryHandler<SearchDocuments> {
       byWords: merged(worded?.byWords ?? [], sharedWorded?.byWords ?? []),
       byTitle: merged(worded?.byTitle ?? [], sharedWorded?.byTitle ?? []),
     };
-    const best = fuse(rankings, weightsFor(text));
+    const best = fuse(rankings, weightsFor((worded ?? sharedWorded)!.words));
     const fused = best.slice(0, most);
     const publishers = [...sharedByMeaning, ...(sharedWorded?.byWords ?? []), ...(sharedWorded?.byTitle ?? [])];
     const shown = published

@@ -74,7 +74,7 @@ export class ContextFinder {
       this.worded.find({ ...most, text: search.text }),
       this.turns.rank(actor, { ...search, vector, model: serving.model, most: TURNS }),
     ]);
-    const weights = weightsFor(search.text);
+    const weights = weightsFor(worded.words);
     const byMeaning = nearest ? (JSON.parse(nearest.found) as RankedPassage[]) : [];
     const passages = fuse({ byMeaning, ...worded }, weights).slice(0, PASSAGES);
     const earlier = fuse(turns, weights).slice(0, TURNS);

@@ -1,4 +1,4 @@
-import { fuse, K, lengthOf, weightsFor, type RankedPassage, type Weights } from './ranking';
+import { fuse, K, weightsFor, type RankedPassage, type Weights } from './ranking';
 
 const ranking = (...ids: string[]): RankedPassage[] =>
   ids.map((id, nr) => ({ passageId: id, documentId: id[0]!, score: 1 / (nr + 1), rank: nr + 1 }));
@@ -33,20 +33,11 @@ describe('Rankings', () => {
     expect(ids(fuse({ ...known, byTitle: [titled('c1')] }, even))).toContain('c1');
   });
 
-  it('words count most where there are one or two of them; titles are for these alone', () => {
+  it('words count more, the fewer there are; titles are for few words alone', () => {
     const shareOfWords = ({ byMeaning, byWords }: Weights) => byWords / (byMeaning + byWords);
-    expect(shareOfWords(weightsFor('advisory lock'))).toBeGreaterThan(shareOfWords(weightsFor('lock of an application')));
+    expect(shareOfWords(weightsFor(1))).toBeGreaterThan(shareOfWords(weightsFor(9)));
     const titled = { byMeaning: [], byWords: [], byTitle: ranking('a1') };
-    expect(fuse(titled, weightsFor('advisory lock'))).toHaveLength(1);
-    expect(fuse(titled, weightsFor('an advisory lock'))).toEqual([]);
+    expect(fuse(titled, weightsFor(2))).toHaveLength(1);
+    expect(fuse(titled, weightsFor(3))).toEqual([]);
   });
-});
-
-describe('The length of a text', () => {
-  it.each([
-    ['advisory lock', 'short'],
-    ['-> operator', 'short'],
-    ['array of a composite type', 'medium'],
-    ['How do I get a list of all instances of a class?', 'long'],
-  ])('%s: %s', (text, length) => expect(lengthOf(text)).toBe(length));
 });

@@ -34,7 +34,7 @@ export function merged(one: readonly RankedPassage[], other: readonly RankedPass
   });
 }
 
-/** How little more a first place is worth than a second. The paper has 60; on the halves for tuning 10, 20 and 60 are alike (docs/evaluation). */
+/** How little more a first place is worth than a second. The paper has 60; on the halves for tuning it makes no difference (docs/evaluation). */
 export const K = 20;
 
 /**
@@ -61,25 +61,14 @@ export function fuse({ byTitle, ...rankings }: Rankings, weights: Weights): Fuse
 
 const idOf = ({ documentId, passageId }: Fused) => `${documentId} ${passageId}`;
 
-export type Length = 'short' | 'medium' | 'long';
-
-/** Of a text that is looked for: 1–2 words, 3–6, or more. What has no letter and no digit is no word. */
-export function lengthOf(text: string): Length {
-  const words = text.split(/\s+/).filter((word) => /[\p{L}\p{N}]/u.test(word)).length;
-  return words <= 2 ? 'short' : words <= 6 ? 'medium' : 'long';
-}
-
 /**
- * How much each ranking counts, on the halves for tuning (docs/evaluation): the local model knows little of names, which are short; a
- * few words that describe something seldom are its own; a title is in too many longer texts.
+ * How much each ranking counts, by how many words the text has that count, on the halves for tuning (docs/evaluation): the local model knows little
+ * of names, which are short; a title is in too many longer texts.
  */
-const WEIGHTS: Record<Length, Weights> = {
-  short: { byMeaning: 0.1, byWords: 1, byTitle: 0.25 },
-  medium: { byMeaning: 0.8, byWords: 1, byTitle: 0 },
-  long: { byMeaning: 0.33, byWords: 1, byTitle: 0 },
-};
-
-export const weightsFor = (text: string): Weights => WEIGHTS[lengthOf(text)];
+export function weightsFor(words: number): Weights {
+  const isShort = words <= 2;
+  return { byMeaning: isShort ? 0.1 : 0.33, byWords: 1, byTitle: isShort ? 0.25 : 0 };
+}
 
 /** SQL that shows `nearest` as a ranking, JSON. */
 export const rankedNearest = (): string => `

@@ -33,7 +33,7 @@ export class SharedWordedPassages {
     const [row] = await this.database.read<SharedWorded>(
       actor,
       `with question as materialized (
-         select string_agg(quoted, ' | ')::tsquery as any_word, string_agg(quoted, ' & ')::tsquery as all_words
+         select string_agg(quoted, ' | ')::tsquery as any_word, string_agg(quoted, ' & ')::tsquery as all_words, count(*)::int as words
          from (select ${QUOTED} as quoted from unnest(tsvector_to_array(to_tsvector('english', ${asked}))) lexeme) lexemes
        ), matches as (
          select p.user_id, p.id, p.document_id,
@@ -53,7 +53,7 @@ export class SharedWordedPassages {
          where length(d.title) >= ${SHORTEST_TITLE} and likeness >= ${TITLE_LIKENESS}${others('d')}${except}${holds}
          order by likeness desc, p.document_id limit ${limit}
        )
-       select coalesce((select max(matched) from best), 0)::int as matched,
+       select coalesce((select max(matched) from best), 0)::int as matched, (select words from question) as words,
          (select coalesce(json_agg(${ranked} order by rank, document_id, id), '[]') from best) as "byWords",
          (select coalesce(json_agg(${ranked} order by rank, document_id, id), '[]') from titles) as "byTitle"`,
       parameters.values,

@@ -20,6 +20,8 @@ export interface Worded {
   byTitle: RankedPassage[];
   /** How many have one of the words. */
   matched: number;
+  /** How many words the text has that count: in their stems, each once. */
+  words: number;
 }
 
 /** Like it enough: trigrams forgive misspelling. */
@@ -44,9 +46,9 @@ export class WordedPassages {
     const parameters = new Parameters();
     const userId = parameters.add(ownerOf(actor));
     const words = await this.wordsOf(actor, text);
-    const [anyHashed, allHashed, any, all] = words.map((query) => `${parameters.add(query)}::tsquery`);
+    const [anyHashed, allHashed, any, all] = words.queries.map((query) => `${parameters.add(query)}::tsquery`);
     const [asked, limit] = [`${parameters.add(text)}::text`, parameters.add(most)];
-    const [row] = await this.database.read<Worded & object>(
+    const [row] = await this.database.read<Omit<Worded, 'words'>>(
       actor,
       `with matches as (
          select p.id, p.document_id, ts_rank(words.lexemes, words.any_word, 1) + ts_rank_cd(words.lexemes, words.all_words, 1) as score
@@ -76,14 +78,14 @@ export class WordedPassages {
          (select coalesce(json_agg(${ranked} order by rank, document_id, id), '[]') from titles) as "byTitle"`,
       parameters.values,
     );
-    return row!;
+    return { ...row!, words: words.count };
   }
 
   /** Any of the words, and all of them: as keyed hashes, and as they are. */
-  private async wordsOf(actor: Learner, text: string): Promise<string[]> {
+  private async wordsOf(actor: Learner, text: string): Promise<{ queries: string[]; count: number }> {
     const words = await wordsIn(this.database, actor, text);
     const cipher = await this.keys.toSeal(ownerOf(actor)); // who has nothing yet finds nothing
-    return [hashed(words, cipher), words].flatMap(anyAndAll);
+    return { queries: [hashed(words, cipher), words].flatMap(anyAndAll), count: new Set(words).size };
   }
 }
 
