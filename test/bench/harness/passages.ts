@@ -57,10 +57,8 @@ export async function writePassages(
   owners: readonly PassageOwner[],
   others: { learners: number; passages: number },
 ): Promise<void> {
-  const most = Math.max(others.passages, ...owners.map(({ passages }) => passages));
   await client.query(WITHOUT_FOREIGN_KEYS);
-  await client.query(VECTORS);
-  if (most > DISTINCT) await writeMoreVectors(client, most);
+  await writeVectors(client, Math.max(others.passages, ...owners.map(({ passages }) => passages)));
   await client.query(OTHER_LEARNERS, [others.learners]);
   const write = async (...values: [userId: string | null, passages: number, learners: number]) => {
     for (const statement of [DOCUMENTS, PASSAGES, PASSAGE_VECTORS]) await client.query(statement, values);
@@ -70,14 +68,15 @@ export async function writePassages(
   for (const table of ['documents', 'document_passages', 'passage_vectors']) await client.query(`vacuum analyze ${table}`);
 }
 
-/** From then on there are so many vectors: each new one is near one of the first 10,000, and so is in its cluster. */
-async function writeMoreVectors(client: Client, count: number): Promise<void> {
+/** So many (10,000 at least) in the table `bench_vectors (nr, vector)`: beyond the first 10,000 each is near one of them, and so in its cluster. */
+export async function writeVectors(client: Client, count: number): Promise<void> {
+  await client.query(VECTORS);
   await client.query(
     `insert into bench_vectors
-     select nr, l2_normalize(near.vector + other.vector * array_fill(${NEIGHBOUR}::real, array[${DIMENSIONS}])::vector)
-     from generate_series(${DISTINCT + 1}, $1::int) nr
-     join bench_vectors near on near.nr = 1 + nr % ${DISTINCT}
-     join bench_vectors other on other.nr = 1 + (nr + 97 * (nr / ${DISTINCT})) % ${DISTINCT}`,
+     select numbers.nr, l2_normalize(near.vector + other.vector * array_fill(${NEIGHBOUR}::real, array[${DIMENSIONS}])::vector)
+     from generate_series(${DISTINCT + 1}, $1::int) numbers (nr)
+     join bench_vectors near on near.nr = 1 + numbers.nr % ${DISTINCT}
+     join bench_vectors other on other.nr = 1 + (numbers.nr + 97 * (numbers.nr / ${DISTINCT})) % ${DISTINCT}`,
     [count],
   );
 }

@@ -9,6 +9,7 @@ const PLANNED = [
   'append',
   'search',
   'search-curve',
+  'shared-search',
   'due',
   'review',
   'import',
@@ -84,6 +85,9 @@ with \`LOG_ACCESS=false\`: the limits write no access log either.
   security, in a table made for it: a \`bit(1536)\` of each vector's signs, compared first, and the best candidates by their
   \`halfvec\`; as many candidates as recall 0.99 needs on this set. What is right is what comparing every passage finds.
 - **search-curve**: as search, for learners with 1,000 to 1,000,000 passages in one database; beyond the first 10,000 a passage is near two others.
+- **shared-search**: the statement that finds the nearest published passages, without HTTP, on one connection: as it chooses, always by the index, and always
+  by the signs, under filters that let one in 1 to 1,000 of 20,000 through, most of them nothing of what is near the question. What is right is what
+  comparing each vector finds.
 - **start**: from the start of the process until \`GET /health/ready\` answers 200.
 
 ## Machine
