@@ -8,6 +8,7 @@ import { addEmbeddings } from './embeddings';
 import { addImport } from './import';
 import { addJobs } from './jobs';
 import { addKeys } from './keys';
+import { addMaint } from './maint';
 import { addMigrate } from './migrate';
 import { addStatus } from './status';
 
@@ -31,6 +32,7 @@ addEmbeddings(program);
 addImport(program);
 addJobs(program);
 addKeys(program);
+addMaint(program);
 addMigrate(program);
 addStatus(program);
 // Subcommands do not inherit it.
@@ -44,6 +46,6 @@ program.parseAsync().catch((error: unknown) => {
     process.exitCode = error.exitCode;
   } else {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = EXIT_FAULT;
+    process.exitCode ??= EXIT_FAULT; // who was interrupted has said so
   }
 });

@@ -43,6 +43,7 @@ export { HTTP_DURATION } from './metrics/metrics.module';
 export { DATABASE_TARGET, type DatabaseTarget } from './persistence/connection';
 export { Database } from './persistence/database';
 export { databaseStatus, type DatabaseStatus } from './persistence/database-status';
+export { OwnerSession } from './persistence/owner-session';
 export { LoneConnection } from './persistence/lone-connection';
 export { Expiry } from './persistence/expiry';
 export { Migrations, type MigrationStatus } from './persistence/migrations';
