@@ -36,21 +36,12 @@ export async function compress(file: string): Promise<boolean> {
 /** @returns the hash of what was read */
 async function copy(source: FileHandle, part: string, { mode, uid, gid, atime, mtime }: Stats): Promise<string> {
   const target = await open(part, 'wx', mode);
-  try {
-    const hash = createHash('sha256');
-    await pipeline(
-      source.createReadStream({ autoClose: false, start: 0 }),
-      tapped(hash),
-      createGzip(),
-      target.createWriteStream({ autoClose: false }),
-    );
-    await target.chown(uid, gid).catch(() => undefined); // who is not root may only keep it
-    await target.utimes(atime, mtime);
-    await target.sync();
-    return hash.digest('hex');
-  } finally {
-    await target.close();
-  }
+  await target.chown(uid, gid).catch(() => undefined); // who is not root may only keep it
+  const hash = createHash('sha256');
+  await pipeline(source.createReadStream(), tapped(hash), createGzip(), target.createWriteStream({ flush: true }));
+  const written = await open(part, constants.O_RDONLY | constants.O_NOFOLLOW);
+  await written.utimes(atime, mtime).finally(() => written.close());
+  return hash.digest('hex');
 }
 
 async function readBack(part: string): Promise<string> {
