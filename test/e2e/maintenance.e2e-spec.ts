@@ -193,14 +193,13 @@ const isServed = waysToRun.some(({ name }) => name === 'served');
       expect(planned.map(({ index, why }) => [index, why])).toEqual([
         ['public.progress_newest', 'bloated'],
         ['public.progress_pkey', 'bloated'],
-        ['public.progress_series', 'bloated'],
         ['public.progress_series_ccnew', 'leftover'],
         ['public.progress_series_ccold', 'leftover'],
       ]);
       expect(await leftover()).toHaveLength(2);
       const { result, failures } = await underLoad(() => rebuilt());
       expect(failures).toEqual([]);
-      expect(result).toHaveLength(5);
+      expect(result).toHaveLength(4);
       for (const { bytesBefore, bytesAfter, why } of result) {
         if (why === 'bloated') expect(bytesAfter! * 2).toBeLessThan(bytesBefore);
       }

@@ -10,6 +10,7 @@ import { addJobs } from './jobs';
 import { addKeys } from './keys';
 import { addMaint } from './maint';
 import { addMigrate } from './migrate';
+import { addSlow } from './slow';
 import { addStatus } from './status';
 
 const EXIT_FAULT = 1;
@@ -34,6 +35,7 @@ addJobs(program);
 addKeys(program);
 addMaint(program);
 addMigrate(program);
+addSlow(program);
 addStatus(program);
 // Subcommands do not inherit it.
 const withThoseBelow = (command: Command): Command[] => [command, ...command.commands.flatMap(withThoseBelow)];

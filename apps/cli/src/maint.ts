@@ -16,6 +16,7 @@ import { loadSettings, OwnerSession, type Settings } from '@studently/platform';
 import { SingleBar } from 'cli-progress';
 import { InvalidArgumentError, type Command } from 'commander';
 import { addClean } from './cache';
+import { columns } from './columns';
 import { withDatabase } from './with-database';
 
 const FINDINGS = 2;
@@ -136,19 +137,6 @@ function bytes(number: number): string {
 
 function seconds(milliseconds: number): string {
   return `${(milliseconds / 1000).toFixed(milliseconds < 10_000 ? 2 : 0)} s`;
-}
-
-/** Columns of equal width; numbers to the right. */
-function columns(header: string[], rows: string[][]): string {
-  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)));
-  const line = (cells: string[]) =>
-    cells
-      .map((cell, column) =>
-        column === 0 || column === cells.length - 1 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!),
-      )
-      .join('  ')
-      .trimEnd();
-  return [header, ...rows].map(line).join('\n');
 }
 
 function tablesText(tables: TableMaintained[]): string {

@@ -4,3 +4,6 @@ export { reindex, type IndexMaintained } from './maintenance/reindex';
 export { repack } from './maintenance/repack';
 export type { Course } from './maintenance/steps';
 export { analyze, vacuum, type TableMaintained } from './maintenance/vacuum';
+export { OperationsModule } from './operations.module';
+export { slowExecutions, statementTimes, type SlowExecution, type StatementTimes } from './statements/slow-report';
+export { StatementHistory } from './statements/statement-history';

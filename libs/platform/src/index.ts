@@ -61,6 +61,8 @@ export { LearnerNews } from './realtime/learner-news';
 export { RateLimited, RateLimits, RATE_WINDOW_SECONDS, type RatePolicy, type RateVerdict } from './rate-limit/rate-limits';
 export { ownerOf, ROLES, SYSTEM, whoActs, type Actor, type Idempotency, type Learner, type Role } from './security/actor';
 export { ReadLog } from './security/read-log';
+export { fingerprintOf, normalized } from './statements/literals';
+export { askingFor } from './statements/statement-watch';
 export { View, Written } from './view';
 export { PlatformModule } from './platform.module';
 export { endBecauseOf } from './process-end';

@@ -87,8 +87,8 @@ interface LogSettings {
 
 const NOT_ALLOWED = {
   remark:
-    'the login may not see or rotate them: as an administrator grant pg_monitor to <login>; ' +
-    'grant execute on function pg_rotate_logfile() to <login>',
+    'the login may not see or rotate them: as an administrator grant pg_read_all_settings to <login>; ' +
+    'grant execute on function pg_rotate_logfile(), pg_current_logfile(), pg_current_logfile(text) to <login>',
 };
 
 /** Settings and functions that a DBA may have to grant: the names of folders are for those who look after the server. */

@@ -110,6 +110,11 @@ const Settings = z
     path: ['REDIS_MODE'],
     message: 'needs REDIS_URL: some nodes of the cluster, separated by commas',
   })
+  .refine((settings) => !settings.MAINTENANCE_WINDOW || !settings.DATABASE_URL || settings.DATABASE_MIGRATION_URL, {
+    when: always,
+    path: ['MAINTENANCE_WINDOW'],
+    message: 'needs DATABASE_MIGRATION_URL: the login that owns the tables',
+  })
   .superRefine(
     (settings, context) => {
       for (const name of REDIS_URLS) {
