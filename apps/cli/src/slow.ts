@@ -55,7 +55,7 @@ function overview(statements: StatementTimes[], executions: SlowExecution[]): st
     brief(sql),
   ]);
   const slow = executions.map(({ at, requestId, statement, milliseconds, outcome, plan, sql }) => [
-    at.toISOString(),
+    at,
     requestId ?? '(the platform itself)',
     `${milliseconds.toLocaleString('en')} ms`,
     outcome,
@@ -74,7 +74,7 @@ function overview(statements: StatementTimes[], executions: SlowExecution[]): st
 }
 
 function inFull({ at, requestId, statement, milliseconds, outcome, plan, sql }: SlowExecution): string {
-  const head = `${at.toISOString()}  ${milliseconds.toLocaleString('en')} ms  ${outcome}  statement ${statement}`;
+  const head = `${at}  ${milliseconds.toLocaleString('en')} ms  ${outcome}  statement ${statement}`;
   const told =
     plan === null
       ? 'No plan: auto_explain does not tell it, or the statement was ended before its end.'

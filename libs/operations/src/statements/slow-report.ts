@@ -19,7 +19,7 @@ export interface StatementTimes {
 }
 
 export interface SlowExecution {
-  at: Date;
+  at: string;
   requestId: string | null;
   statement: string;
   sql: string;
@@ -45,7 +45,7 @@ const TIMES = `
   where r.calls > 0 order by "isSlower" desc, r.milliseconds desc limit $1`;
 
 const EXECUTIONS = `
-  select at, request_id as "requestId", statement, sql, milliseconds, outcome, plan from operations.slow_statements
+  select iso8601(at) as at, request_id as "requestId", statement, sql, milliseconds, outcome, plan from operations.slow_statements
   where $1::text is null or request_id = $1 or statement = $1 order by id desc limit $2`;
 
 /** Those that take most of the time, and first those that are slower than in the week before. */
