@@ -41,7 +41,7 @@ describe('studently maint logs', () => {
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   it('MN-5 rotates LOG_FILE while requests are logged, and no line is lost or doubled', async () => {
-    const place = await waysToRun[0]!.open();
+    const place = await waysToRun.at(-1)!.open();
     const file = join(folder, 'api.jsonl');
     const settings = { ...place.settings, LOG_FILE: file, LOG_ACCESS: 'true' };
     const api = await ApiProcess.start(settings);
@@ -51,19 +51,22 @@ describe('studently maint logs', () => {
       const traffic = (async () => {
         for (; !isOver; await sleep(5)) await http.get('/health/live', { headers: { 'x-request-id': `nr-${++sent}.` } });
       })();
-      for (let time = 0; time < 3; time++) {
+      for (let time = 0; time < 2; time++) {
         await until(async () => existsSync(file) && readFileSync(file, 'utf8').includes('nr-'), 30_000);
-        const { rotatedTo, compressed, remark } = await rotateLogFile(file, { keepDays: 30 });
-        expect([rotatedTo?.startsWith(`${file}.2`), compressed.length, remark]).toEqual([true, 1, undefined]);
+        const { rotatedTo } = await rotateLogFile(file, { keepDays: 30 });
+        expect(rotatedTo).toContain(`${file}.2`);
       }
       isOver = true;
       await traffic;
+      await api.stop();
+      const { remark } = await rotateLogFile(file, { keepDays: 30 });
+      expect(remark).toBeUndefined();
       const text = everyLine(folder);
       const found = [...text.matchAll(/"requestId":"nr-(\d+)\."/g)].map(([, nr]) => Number(nr));
       expect(sent).toBeGreaterThan(20);
       expect(found.sort((a, b) => a - b)).toEqual(Array.from({ length: sent }, (_, index) => index + 1));
       for (const line of text.trimEnd().split('\n')) JSON.parse(line);
-      expect(readdirSync(folder).filter((name) => name.endsWith('.gz'))).toHaveLength(3);
+      expect(readdirSync(folder).filter((name) => !name.endsWith('.gz'))).toEqual([]);
       expect(api.log).not.toContain('"requestId"');
     } finally {
       isOver = true;
@@ -123,11 +126,10 @@ describe('studently maint logs', () => {
   });
 
   it('says 78 where LOG_FILE cannot be written', async () => {
-    const answer = await ApiProcess.run({
-      LOG_FILE: join(folder, 'none', 'api.jsonl'),
-      STUDENTLY_DATA_DIR: join(folder, 'data'),
-    });
+    const place = await waysToRun.at(-1)!.open();
+    const answer = await ApiProcess.run({ ...place.settings, LOG_FILE: join(folder, 'none', 'api.jsonl') });
     expect(answer).toMatchObject({ code: 78, output: expect.stringContaining('LOG_FILE_UNUSABLE') });
+    await place.close();
   }, 60_000);
 
   (isServed ? describe : describe.skip)('of PostgreSQL', () => {

@@ -35,7 +35,7 @@ const DATABASE = 'slow';
     settings = { DATABASE_URL: server.appUrl(DATABASE), LOG_ACCESS: 'false' };
     api = await ApiProcess.start(settings);
     ada = await newLearner(new HttpClient(api.url));
-  }, 120_000);
+  }, 240_000);
   afterAll(async () => {
     await api?.stop('SIGKILL');
     await server?.remove();
@@ -52,7 +52,7 @@ const DATABASE = 'slow';
     const executions = await until(async () => {
       const found = (await slow(requestId)).executions;
       return found.length > 0 && found;
-    }, 20_000);
+    }, 60_000);
     expect(executions).toEqual([
       expect.objectContaining({
         requestId,
@@ -75,7 +75,7 @@ const DATABASE = 'slow';
     const { code, out } = await studently(settings, 'slow', requestId);
     expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining(`request ${requestId}`) });
     expect(out).toMatch(/→ .* on progress \(cost .*\n.*Filter: .*pg_sleep/);
-  }, 60_000);
+  }, 120_000);
 
   it('MO-3 a pg_sleep of somebody else is among the statements that take the time', async () => {
     await rows('select pg_sleep(0.3)');
@@ -84,7 +84,7 @@ const DATABASE = 'slow';
     const sleeping = statements.find(({ sql: text }) => text === 'select pg_sleep($1)');
     expect(sleeping).toMatchObject({ calls: 1, before: null, isSlower: false });
     expect(sleeping.mean).toBeGreaterThanOrEqual(300);
-  }, 60_000);
+  }, 120_000);
 
   it('MO-3 a statement that fails, or is ended, says so', async () => {
     await rows(`create policy planted on progress as restrictive for select to studently_app using (pg_sleep(30) is not null)`);
@@ -94,9 +94,9 @@ const DATABASE = 'slow';
     const [one] = await until(async () => {
       const found = (await slow(requestId)).executions;
       return found.length > 0 && found;
-    }, 20_000);
+    }, 60_000);
     expect(one).toMatchObject({ outcome: '57014', plan: null });
-  }, 60_000);
+  }, 120_000);
 
   it('MO-3 nothing that a learner has written, and no learner, is in any of it', async () => {
     const canary = `canary${randomUUID().replaceAll('-', '')}`;
@@ -118,7 +118,7 @@ const DATABASE = 'slow';
     const kept = await until(async () => {
       const answer = await slow();
       return answer.executions.filter(({ plan }) => plan !== null).length >= 5 && answer;
-    }, 20_000);
+    }, 60_000);
     const tables = ['slow_statements', 'statement_counters', 'statement_hours'];
     const stored = await Promise.all(tables.map((table) => rows(`select t::text from operations.${table} t`)));
     const [{ folder }] = (await rows(`select current_setting('data_directory') || '/log' as folder`)) as [{ folder: string }];
@@ -135,7 +135,7 @@ const DATABASE = 'slow';
         `select query from pg_stat_statements where query like '%${ada.id}%' and query not like '%pg_stat_statements%'`,
       ),
     ).toEqual([]);
-  }, 90_000);
+  }, 180_000);
 
   it('MO-3 keeps its history when the server has lost what it counted, and says what is slower than last week', async () => {
     const probe = 'select count(*) from document_types where type = $1';
@@ -180,7 +180,7 @@ const DATABASE = 'slow';
     await slow();
     expect(await rows(`select 1 from operations.statement_hours where statement = 'ffffffffffffffff'`)).toEqual([]);
     expect(await rows(`select 1 from operations.slow_statements where sql = 'old'`)).toEqual([]);
-  }, 90_000);
+  }, 180_000);
 
   it('says what to grant where it may not see them', async () => {
     await rows('revoke pg_read_all_stats from studently_worker');
