@@ -24,6 +24,14 @@ create extension if not exists pg_stat_statements;
 
 -- Owns every table, sequence, view and function of the platform; the application never acts as it.
 grant usage, create on schema public to studently_owner;
+-- What is about the database itself, and of no learner.
+do $$
+begin
+  if to_regnamespace('operations') is null then
+    create schema operations authorization studently_owner;
+  end if;
+end
+$$;
 grant usage on schema public to studently_app, studently_teacher, studently_worker, studently_readonly;
 -- Statistics without personal data, for people and dashboards.
 do $$
@@ -31,6 +39,16 @@ begin
   if not pg_has_role('studently_readonly', 'pg_read_all_stats', 'member') then
     grant pg_read_all_stats to studently_readonly;
   end if;
+end
+$$;
+-- The platform counts statements (studently slow). Whose login may not grant it is told by that command.
+do $$
+begin
+  if not pg_has_role('studently_worker', 'pg_read_all_stats', 'member') then
+    grant pg_read_all_stats to studently_worker;
+  end if;
+exception when insufficient_privilege then
+  null;
 end
 $$;
 -- Whoever may act as the application may act as a teacher who reads; neither has the other's rights.

@@ -467,7 +467,7 @@ describe('The catalog', () => {
       role('studently_owner'),
       role('studently_readonly', ['pg_read_all_stats']),
       role('studently_teacher'),
-      role('studently_worker'),
+      role('studently_worker', ['pg_read_all_stats']),
     ]);
   });
 

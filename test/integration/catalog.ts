@@ -3,14 +3,16 @@ import { sql } from '../support/database';
 /** Not part of an extension: what our own migrations have made. */
 const OURS = (oid: string, catalog: string) =>
   `not exists (select from pg_depend d where d.classid = '${catalog}'::regclass and d.objid = ${oid} and d.deptype = 'e')`;
-const RELATIONS = `
+const relationsOf = (...schemas: string[]) => `
   select c.* from pg_class c
-  where c.relnamespace = 'public'::regnamespace and c.relname not like 'studently\\_migrations%' and ${OURS('c.oid', 'pg_class')}`;
+  where c.relnamespace::regnamespace::text in ('${schemas.join("', '")}')
+    and c.relname not like 'studently\\_migrations%' and ${OURS('c.oid', 'pg_class')}`;
+const RELATIONS = relationsOf('public');
 const ACL = (acl: string) => `array(select item::text from unnest(${acl}) item order by 1)::text`;
 
 const DESCRIPTION = `
-  with relations as (${RELATIONS}), functions as (
-    select p.* from pg_proc p where p.pronamespace = 'public'::regnamespace and ${OURS('p.oid', 'pg_proc')}
+  with relations as (${relationsOf('public', 'operations')}), functions as (
+    select p.* from pg_proc p where p.pronamespace::regnamespace::text in ('public', 'operations') and ${OURS('p.oid', 'pg_proc')}
   )
   select line from (
     select concat_ws(' ', 'relation', relkind, relname, 'owner', pg_get_userbyid(relowner), 'rls', relrowsecurity, relforcerowsecurity,
@@ -28,7 +30,7 @@ const DESCRIPTION = `
     union all
     select concat_ws(' ', 'view', relname, pg_get_viewdef(oid)) from relations where relkind in ('v', 'm')
     union all
-    select concat_ws(' ', 'sequence', s.*::text) from pg_sequences s where schemaname = 'public' and sequencename in (select relname from relations)
+    select concat_ws(' ', 'sequence', s.*::text) from pg_sequences s where schemaname in ('public', 'operations') and sequencename in (select relname from relations)
     union all
     select concat_ws(' ', 'policy', p.*::text) from pg_policies p where schemaname = 'public'
     union all

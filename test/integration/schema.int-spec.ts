@@ -56,6 +56,7 @@ async function driftOf(database: TestDatabase): Promise<string> {
     ...ormOptions({ url: database.adminUrl, embedded: false }, 1, true),
     entities: [User, EmailClaim, Profile, Subscription, Session, Chat, ChatMessage, Document, StudyItem, StudyReview, Progress],
     schemaGenerator: {
+      ignoreSchema: ['operations'], // without entities
       ignorePolicies: true,
       ignoreTriggers: true,
       ignoreRoutines: true,

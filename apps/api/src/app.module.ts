@@ -3,6 +3,7 @@ import { APP_FILTER, APP_GUARD, APP_PIPE, DiscoveryModule } from '@nestjs/core';
 import { StandardSchemaValidationPipe } from '@nestjs/common';
 import { AiInteractionsModule } from '@studently/ai-interactions';
 import { IdentityModule } from '@studently/identity';
+import { OperationsModule } from '@studently/operations';
 import { StudyModule } from '@studently/study';
 import {
   jobsUrlOf,
@@ -70,6 +71,7 @@ export class AppModule {
         IdentityModule,
         AiInteractionsModule,
         StudyModule,
+        OperationsModule,
       ],
       controllers: [
         UsersController,

@@ -25,18 +25,22 @@ export function addCache(program: Command): void {
       say({ servers }, servers.map(({ url, result }) => `${url}\n${statsText(result)}`).join('\n') || NOTHING);
     });
 
-  cache
-    .command('clean')
+  addClean(program, cache, 'clean');
+}
+
+/** studently cache clean, which is also studently maint cache */
+export function addClean(program: Command, parent: Command, name: string): void {
+  const isForMachines = () => program.opts<{ json?: boolean }>().json === true;
+  parent
+    .command(name)
     .description('remove views that nobody can read any more (forgotten, or of another release) and keys that would never end')
     .option('--dry-run', 'only count them')
-    .addHelpText('after', '\nExample:\n  npx studently cache clean --dry-run')
+    .addHelpText('after', `\nExample:\n  npx studently ${parent.name()} ${name} --dry-run`)
     .action(async ({ dryRun = false }: { dryRun?: boolean }) => {
       const servers = await onEachRedis(isForMachines(), (maintenance) => maintenance.clean({ dryRun }));
       const verb = dryRun ? 'could be removed' : 'removed';
-      say(
-        { dryRun, servers },
-        servers.map(({ url, result }) => `${url}: ${removedText(result)} ${verb}`).join('\n') || NOTHING,
-      );
+      const text = servers.map(({ url, result }) => `${url}: ${removedText(result)} ${verb}`).join('\n') || NOTHING;
+      process.stdout.write(`${isForMachines() ? JSON.stringify({ dryRun, servers }) : text}\n`);
     });
 }
 

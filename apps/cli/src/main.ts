@@ -8,7 +8,9 @@ import { addEmbeddings } from './embeddings';
 import { addImport } from './import';
 import { addJobs } from './jobs';
 import { addKeys } from './keys';
+import { addMaint } from './maint';
 import { addMigrate } from './migrate';
+import { addSlow } from './slow';
 import { addStatus } from './status';
 
 const EXIT_FAULT = 1;
@@ -31,7 +33,9 @@ addEmbeddings(program);
 addImport(program);
 addJobs(program);
 addKeys(program);
+addMaint(program);
 addMigrate(program);
+addSlow(program);
 addStatus(program);
 // Subcommands do not inherit it.
 const withThoseBelow = (command: Command): Command[] => [command, ...command.commands.flatMap(withThoseBelow)];
@@ -44,6 +48,6 @@ program.parseAsync().catch((error: unknown) => {
     process.exitCode = error.exitCode;
   } else {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = EXIT_FAULT;
+    process.exitCode ??= EXIT_FAULT; // who was interrupted has said so
   }
 });

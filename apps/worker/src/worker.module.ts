@@ -1,6 +1,7 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { AiInteractionsModule } from '@studently/ai-interactions';
 import { IdentityModule } from '@studently/identity';
+import { OperationsModule } from '@studently/operations';
 import { logging, PlatformModule, StartUpLogger, type DatabaseTarget, type Settings } from '@studently/platform';
 import { StudyModule } from '@studently/study';
 import { PrometheusModule } from '@willsoto/nestjs-prometheus';
@@ -19,6 +20,7 @@ export class WorkerModule {
         IdentityModule,
         AiInteractionsModule,
         StudyModule,
+        OperationsModule,
       ],
       controllers: [HealthController],
       providers: [StartUpLogger],

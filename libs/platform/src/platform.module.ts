@@ -26,6 +26,8 @@ import { LearnerNews } from './realtime/learner-news';
 import { BACKGROUND, WORKS, type ProcessKind } from './process-kind';
 import { ReadLog } from './security/read-log';
 import { RateLimits } from './rate-limit/rate-limits';
+import { SlowStatements } from './statements/slow-statements';
+import { StatementWatch } from './statements/statement-watch';
 import { KeysModule } from './security/keys/keys.module';
 
 const services = [
@@ -41,6 +43,7 @@ const services = [
   JobRelay,
   JobMetrics,
   Expiry,
+  SlowStatements,
   Health,
   RateLimits,
   ReadLog,
@@ -53,7 +56,9 @@ const services = [
 @Module({})
 export class PlatformModule {
   static forRoot(settings: Settings, target: DatabaseTarget, kind: ProcessKind = 'all'): DynamicModule {
+    const watch = new StatementWatch(settings.SLOW_STATEMENT_MS);
     const given = [
+      { provide: StatementWatch, useValue: watch },
       { provide: SETTINGS, useValue: settings },
       { provide: DATABASE_TARGET, useValue: target },
       { provide: BACKGROUND, useValue: kind !== 'command' },
@@ -67,7 +72,7 @@ export class PlatformModule {
         MikroOrmModule.forRootAsync({
           driver: PostgreSqlDriver,
           useFactory: () => ({
-            ...ormOptions(target, settings.DATABASE_POOL_SIZE),
+            ...ormOptions(target, settings.DATABASE_POOL_SIZE, false, watch),
             autoLoadEntities: true,
             registerRequestContext: false,
           }),

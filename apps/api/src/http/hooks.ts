@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { UnsupportedMediaTypeException } from '@nestjs/common';
-import { parseJson, RateLimited, refuseUnkeepable, View, Written, type RateVerdict } from '@studently/platform';
+import { askingFor, parseJson, RateLimited, refuseUnkeepable, View, Written, type RateVerdict } from '@studently/platform';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Histogram } from 'prom-client';
 import { harden } from './hardening';
@@ -68,6 +68,9 @@ export function addHooks(fastify: FastifyInstance, { duration, access, isDrainin
       done(error as Error);
     }
   });
+
+  // Not before: a body that has to be waited for comes in another context.
+  fastify.addHook('preValidation', (request, _reply, done) => askingFor(request.id, done));
 
   fastify.addHook('onSend', (request: ApiRequest, reply, payload, done) => {
     // Whoever still sends a body that is too large reads the answer only if the connection stays until then.

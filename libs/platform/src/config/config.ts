@@ -82,6 +82,17 @@ const Settings = z
     RATE_LIMIT_AUTH: count(1, 1_000_000_000).default(20),
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
     LOG_ACCESS: flag.default(true),
+    /** Where log lines go instead of stdout. */
+    LOG_FILE: z.string().min(1).optional(),
+    /** How long rotated logs are kept. */
+    LOG_KEEP_DAYS: count(1, 3650).default(30),
+    /** When the worker looks after the database by itself, in UTC; without it, never. */
+    MAINTENANCE_WINDOW: z
+      .string()
+      .regex(/^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$/, 'must be like 02:00-04:30 (UTC)')
+      .optional(),
+    /** Statements that take longer are written down. */
+    SLOW_STATEMENT_MS: count(1, 3_600_000).default(250),
     DRAIN_SECONDS: z.coerce.number().min(0).max(300).default(1),
   })
   .refine((settings) => !settings.REDIS_URL || settings.DATABASE_URL, {
@@ -98,6 +109,11 @@ const Settings = z
     when: always,
     path: ['REDIS_MODE'],
     message: 'needs REDIS_URL: some nodes of the cluster, separated by commas',
+  })
+  .refine((settings) => !settings.MAINTENANCE_WINDOW || !settings.DATABASE_URL || settings.DATABASE_MIGRATION_URL, {
+    when: always,
+    path: ['MAINTENANCE_WINDOW'],
+    message: 'needs DATABASE_MIGRATION_URL: the login that owns the tables',
   })
   .superRefine(
     (settings, context) => {

@@ -11,6 +11,7 @@ import type { Histogram } from 'prom-client';
 import { DatabaseUnavailable, DependencyAway } from '../errors/domain-error';
 import { Database } from '../persistence/database';
 import { WORKS } from '../process-kind';
+import { askingFor } from '../statements/statement-watch';
 import { SYSTEM } from '../security/actor';
 import { Gathered } from './gathered';
 import { Abandoned, failureOf, FINISH, Job, JobGone, MAX_ATTEMPTS, type Delivery, type JobHandler, type JobRow } from './job';
@@ -99,7 +100,7 @@ export class JobRunner implements OnApplicationBootstrap, OnModuleDestroy, OnApp
     const taken = row.taken + 1;
     this.held.set(row.id, taken);
     try {
-      return await this.attempt(name, new Job(row, this.ending.signal), taken);
+      return await askingFor(`${name}:${row.id}`, () => this.attempt(name, new Job(row, this.ending.signal), taken));
     } finally {
       if (this.held.get(row.id) === taken) this.held.delete(row.id);
     }

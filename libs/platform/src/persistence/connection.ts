@@ -3,6 +3,7 @@ import type { Options } from '@mikro-orm/core';
 import { Migrator } from '@mikro-orm/migrations';
 import { PostgreSqlDriver } from '@mikro-orm/postgresql';
 import { Client, type Pool, type PoolClient } from 'pg';
+import type { StatementWatch } from '../statements/statement-watch';
 import { separateTls, withoutTls } from './database-tls';
 
 /** Where the database is. An embedded one is PGlite: one backend behind a Unix socket. */
@@ -57,12 +58,20 @@ export function connectionOptions(target: DatabaseTarget, poolSize: number, pati
 }
 
 /** The ORM's options. Entities come from the modules that are imported (`MikroOrmModule.forFeature`). */
-export function ormOptions(target: DatabaseTarget, poolSize: number, patient = false): Partial<Options<PostgreSqlDriver>> {
+export function ormOptions(
+  target: DatabaseTarget,
+  poolSize: number,
+  patient = false,
+  watch?: StatementWatch,
+): Partial<Options<PostgreSqlDriver>> {
   const dbName = decodeURIComponent(new URL(target.url).pathname.slice(1)) || 'postgres';
   return {
     driver: PostgreSqlDriver,
     dbName,
-    driverOptions: { ...connectionOptions(target, poolSize, patient), onPoolCreated: (pool: Pool) => prepare(pool, target) },
+    driverOptions: {
+      ...connectionOptions(target, poolSize, patient),
+      onPoolCreated: (pool: Pool) => prepare(pool, target, watch),
+    },
     extensions: [Migrator],
     // Values of failed statements may be personal data: nothing of them may reach a log.
     logger: () => undefined,
@@ -73,8 +82,11 @@ export function ormOptions(target: DatabaseTarget, poolSize: number, patient = f
 }
 
 /** Each new connection of the pool is opened by the address as it is then. */
-function prepare(pool: Pool, target: DatabaseTarget): void {
-  pool.on('connect', (connection) => openAndClose(connection, target.embedded));
+function prepare(pool: Pool, target: DatabaseTarget, watch?: StatementWatch): void {
+  pool.on('connect', (connection) => {
+    openAndClose(connection, target.embedded);
+    watch?.watch(connection);
+  });
   Object.defineProperty(pool.options, 'connectionString', {
     enumerable: true,
     get: () => withoutTls(addressOf(target)),
