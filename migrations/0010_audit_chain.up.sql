@@ -25,8 +25,6 @@ $$;
 -- step: reads the whole table, beside those who write to it
 alter table audit_events validate constraint audit_events_first_months;
 -- step
-begin;
-set local lock_timeout = '2s';
 create table audit_log (
   id uuid primary key default uuid_generate_v4(),
   monthly_from timestamptz(3) not null
@@ -157,4 +155,3 @@ comment on function prepare_audit_months is 'Makes the partitions of this month 
 revoke execute on function prepare_audit_months from public;
 grant execute on function prepare_audit_months to studently_worker;
 select prepare_audit_months();
-commit;

@@ -1,6 +1,5 @@
 import type { Duplex } from 'node:stream';
 import type { Options } from '@mikro-orm/core';
-import { Migrator } from '@mikro-orm/migrations';
 import { PostgreSqlDriver } from '@mikro-orm/postgresql';
 import { Client, type Pool, type PoolClient } from 'pg';
 import { separateTls, withoutTls } from './database-tls';
@@ -63,7 +62,6 @@ export function ormOptions(target: DatabaseTarget, poolSize: number, patient = f
     driver: PostgreSqlDriver,
     dbName,
     driverOptions: { ...connectionOptions(target, poolSize, patient), onPoolCreated: (pool: Pool) => prepare(pool, target) },
-    extensions: [Migrator],
     // Values of failed statements may be personal data: nothing of them may reach a log.
     logger: () => undefined,
     discovery: { warnWhenNoEntities: false },
