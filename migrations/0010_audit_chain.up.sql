@@ -2,6 +2,8 @@
 -- In steps, so that commands are written meanwhile: what takes long holds no lock that they wait for, and what
 -- holds one only changes the catalog. Interrupted, it starts again.
 -- done when: select to_regclass('audit_batches') is not null
+-- unsafe on purpose: renaming-table: the new table of the same name is there in the same moment
+-- unsafe on purpose: constraint-missing-not-valid, adding-serial-primary-key-field: the column is new, and the table that gets the key is empty
 
 -- step: left behind by a run that was interrupted
 drop index concurrently if exists audit_events_moment;

@@ -1,6 +1,8 @@
 -- What a learner may see of the audit log: what has happened to their own things, as GET /v1/events sends it
 -- (docs/adr/0024). In steps, so that commands are written meanwhile. Interrupted, it starts again.
 -- done when: select to_regclass('audit_events_learner') is null
+-- unsafe on purpose: require-concurrent-index-creation: an index of the parent alone reads nothing
+-- unsafe on purpose: require-concurrent-index-deletion, many-locks: an index of a partitioned table cannot be dropped concurrently
 
 -- step
 -- serves: what has happened to a learner's things since a snapshot, and everything done about one learner

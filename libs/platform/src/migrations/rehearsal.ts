@@ -1,0 +1,132 @@
+import type { Client } from 'pg';
+import { builtIndex, isConcurrent, isValidation, type MigrationFiles, type Script } from './migration-files';
+import { ScriptRunner } from './script-runner';
+import { statementsIn, type Statement } from './sql-statements';
+
+export interface Lock {
+  readonly table: string;
+  /** As in pg_locks: `AccessExclusiveLock` */
+  readonly mode: string;
+}
+
+/** What a statement does to tables that were there before its step. */
+export interface StatementFacts {
+  readonly file: string;
+  readonly line: number;
+  readonly code: string;
+  /** Counted from 1. */
+  readonly step: number;
+  readonly kind: 'transaction' | 'validation' | 'concurrent';
+  /** That it takes, beyond those for reading; they are held until the end of the step. */
+  readonly locks: readonly Lock[];
+  readonly rewrites: readonly string[];
+  /** Tables that it reads as a whole. */
+  readonly scans: readonly string[];
+}
+
+interface Table {
+  oid: number;
+  name: string;
+  /** Of its data: another one after a rewrite. */
+  file: number | null;
+  scans: number;
+}
+
+const TABLES = `
+  select c.oid::int8::float8 as oid, c.relname as name, pg_relation_filenode(c.oid)::int8::float8 as file,
+    coalesce(pg_stat_get_xact_numscans(c.oid), 0)::float8 as scans
+  from pg_class c
+  where c.relkind in ('r', 'p', 'v', 'm') and c.relnamespace = 'public'::regnamespace and c.relname not like 'studently\\_migrations%'
+    and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')`;
+const LOCKS = `
+  select relation::int8::float8 as oid, mode from pg_locks
+  where pid = pg_backend_pid() and locktype = 'relation' and mode <> 'AccessShareLock'`;
+
+/** Runs migrations on an empty copy of the schema and asks PostgreSQL itself what each statement has locked, rewritten and read. */
+export class Rehearsal {
+  /** @param client the superuser of a database that nobody else uses and that is thrown away */
+  constructor(
+    private readonly client: Client,
+    private readonly files: MigrationFiles,
+  ) {}
+
+  /** Makes the schema that the real database has. */
+  async prepare(executed: readonly string[], contracted: (name: string) => boolean): Promise<void> {
+    await this.client.query(this.files.read('bootstrap.sql'));
+    const runner = new ScriptRunner(this.client, () => undefined);
+    const run = (name: string, part: 'up' | 'contract') =>
+      runner.run(this.files.script(name, part), 'unlimited', { done: 0, note: () => 'select', finish: 'select' });
+    for (const name of executed.filter((each) => this.files.has(each, 'up'))) {
+      await run(name, 'up');
+      if (this.files.has(name, 'contract') && contracted(name)) await run(name, 'contract');
+    }
+  }
+
+  async script(script: Script): Promise<StatementFacts[]> {
+    const facts: StatementFacts[] = [];
+    for (const [index, step] of script.steps.entries()) {
+      const names = step.forEach ? (await this.client.query<Record<string, unknown>>(step.forEach)).rows : [{}];
+      const texts = step.forEach ? names.map((row) => step.text.replaceAll('{}', String(Object.values(row)[0]))) : [step.text];
+      const statements = texts.flatMap((text) => statementsIn(text, step.line));
+      const place = { file: script.file, step: index + 1 };
+      if (statements.length > 0 && statements.every((statement) => isConcurrent([statement]))) {
+        for (const statement of statements) facts.push({ ...place, ...(await this.concurrent(statement)) });
+      } else facts.push(...(await this.transaction(statements)).map((each) => ({ ...place, ...each })));
+    }
+    return facts;
+  }
+
+  private async concurrent({ text, code, line }: Statement): Promise<Omit<StatementFacts, 'file' | 'step'>> {
+    const index = builtIndex({ text, code, line }) ?? code.split(' ').at(-1)!;
+    const tableOf = async () => {
+      const { rows } = await this.client.query<{ table: string }>(
+        `select indrelid::regclass::text as table from pg_index where indexrelid = to_regclass($1)`,
+        [index],
+      );
+      return rows[0]?.table;
+    };
+    const before = await tableOf();
+    await this.client.query('set role studently_owner');
+    await this.client.query(text);
+    await this.client.query('reset role');
+    const table = before ?? (await tableOf());
+    const locks = table ? [{ table, mode: 'ShareUpdateExclusiveLock' }] : [];
+    return { code, line, kind: 'concurrent', locks, rewrites: [], scans: [] };
+  }
+
+  private async transaction(statements: readonly Statement[]): Promise<Omit<StatementFacts, 'file' | 'step'>[]> {
+    const kind = isValidation(statements) ? 'validation' : 'transaction';
+    const facts: Omit<StatementFacts, 'file' | 'step'>[] = [];
+    await this.client.query('begin; set local role studently_owner');
+    const existing = await this.tables();
+    let [before, held] = [existing, await this.locks()];
+    for (const { text, code, line } of statements) {
+      await this.client.query(text);
+      const [after, holds] = [await this.tables(), await this.locks()];
+      const changed = (differs: (one: Table, other: Table) => boolean) =>
+        after.filter((one) => before.some((other) => other.oid === one.oid && differs(one, other))).map(({ name }) => name);
+      const isThere = new Set(existing.map(({ name }) => name));
+      facts.push({
+        code,
+        line,
+        kind,
+        locks: holds
+          .filter((lock) => !held.some((other) => other.oid === lock.oid && other.mode === lock.mode))
+          .flatMap(({ oid, mode }) => existing.filter((table) => table.oid === oid).map(({ name }) => ({ table: name, mode }))),
+        rewrites: changed((one, other) => one.file !== other.file).filter((name) => isThere.has(name)),
+        scans: changed((one, other) => one.scans > other.scans).filter((name) => isThere.has(name)),
+      });
+      [before, held] = [after, holds];
+    }
+    await this.client.query('reset role; commit');
+    return facts;
+  }
+
+  private async tables(): Promise<Table[]> {
+    return (await this.client.query<Table>(TABLES)).rows;
+  }
+
+  private async locks(): Promise<{ oid: number; mode: string }[]> {
+    return (await this.client.query<{ oid: number; mode: string }>(LOCKS)).rows;
+  }
+}
