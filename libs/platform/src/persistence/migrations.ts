@@ -24,6 +24,9 @@ const OWN_TABLES = `
   );
   grant select on studently_migrations to studently_app, studently_worker`;
 
+/** Found by this name where it is looked at; and where our end of it is gone, its statement ends soon. */
+const MARK = `set application_name = 'studently migrate'; set client_connection_check_interval = '2s'`;
+
 type Part = 'up' | 'down' | 'backfill' | 'contract' | 'contract.down';
 
 interface Progress {
@@ -92,6 +95,7 @@ export class Migrations {
   private async withConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
     const client = await openConnection(this.target, { patient: true });
     try {
+      if (!this.target.embedded) await client.query(MARK);
       await takeLock(client);
       return await work(new Session(client, this.target.embedded, this.files, this.listener));
     } finally {
