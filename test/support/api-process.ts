@@ -71,8 +71,9 @@ export class ApiProcess {
   static async run(
     settings: NodeJS.ProcessEnv,
     program: keyof typeof PROGRAMS = 'api',
+    dist?: string,
   ): Promise<{ code: number | null; output: string }> {
-    const child = spawn(process.execPath, [mainOf(program)], {
+    const child = spawn(process.execPath, [mainOf(program, dist)], {
       env: { ...DEFAULTS, PORT: '0', WORKER_PORT: '0', ...dataFolderOf(settings), ...settings },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -1,4 +1,12 @@
-import { Migrations, type MigrationListener, type MigrationStatus, type Settings } from '@studently/platform';
+import {
+  Migrations,
+  planMigrations,
+  type MigrationListener,
+  type MigrationPlan,
+  type MigrationStatus,
+  type PlannedPart,
+  type Settings,
+} from '@studently/platform';
 import { SingleBar } from 'cli-progress';
 import type { Command } from 'commander';
 import { withDatabase } from './with-database';
@@ -31,6 +39,19 @@ export function addMigrate(program: Command): void {
       'Bring the schema to this release and back, while it is in use: plan, up, then the processes of the release, backfill, and a release later ' +
         'contract. No lock stands in the way of a request for longer than 0.2 s. Connects by DATABASE_MIGRATION_URL, else DATABASE_URL.',
     );
+
+  migrate
+    .command('plan')
+    .description(
+      'what each pending migration will do, which locks it takes on which tables, and what is unsafe while the schema is in use (exit 2 if anything ' +
+        'is); it is tried out on an empty copy of the schema, which takes some seconds, and changes nothing',
+    )
+    .addHelpText('after', '\nExample:\n  npx studently migrate plan')
+    .action(async () => {
+      const plan = await withDatabase(migrationUrl, (target) => planMigrations(target));
+      say(plan, planText(plan));
+      if (plan.findings.some(({ onPurpose }) => onPurpose === undefined)) process.exitCode = FINDINGS;
+    });
 
   migrate
     .command('up')
@@ -120,6 +141,55 @@ function statusText({ executed, pending, backfill, contract }: MigrationStatus):
   ];
   return [`Applied:${listed(executed)}`, `Pending:${listed(pending)}`, ...open].join('\n');
 }
+
+function planText({ migrations, findings, squawk }: MigrationPlan): string {
+  if (migrations.length === 0) return 'Nothing is pending.';
+  const lines = migrations.flatMap(({ name, up, backfill, contract }) => [
+    name,
+    ...(up ? partText(up) : []),
+    ...(backfill
+      ? [
+          `  ${backfill.file}: rows of ${backfill.table} in batches, by ${backfill.keys.join(', ')}` +
+            (backfill.left === null ? '' : `; ${inWords(backfill.left)} are left`),
+        ]
+      : []),
+    ...(contract ? partText(contract) : []),
+  ]);
+  const told = findings.map(
+    ({ code, rule, file, line, statement, why, safeWay, onPurpose }) =>
+      `${onPurpose === undefined ? code : 'on purpose'} ${rule}\n  ${file}:${line}: ${statement}\n  ${why}\n  ` +
+      (onPurpose === undefined ? `The safe way: ${safeWay}` : `Because ${onPurpose}.`),
+  );
+  const unasked = squawk ? [] : ['There is no squawk for this machine: only our own rules were asked.'];
+  return [...lines, '', ...(told.length > 0 ? told : ['Nothing is unsafe.']), ...unasked].join('\n');
+}
+
+const KINDS = { transaction: 'one transaction', validation: 'reads beside those who write', concurrent: 'beside those who write' };
+
+/** Step by step, each with the locks that it holds to its end. */
+function partText({ file, statements }: PlannedPart): string[] {
+  const steps = [...new Set(statements.map(({ step }) => step))];
+  return steps.flatMap((step) => {
+    const own = statements.filter((each) => each.step === step);
+    return [
+      `  ${file}, step ${step}: ${KINDS[own[0]!.kind]}`,
+      ...own.map(({ line, code, locks, rewrites }) => {
+        const effects = [
+          ...locks.map(({ table, mode }) => `${lockName(mode)} on ${table}`),
+          ...rewrites.map((table) => `writes ${table} anew`),
+        ];
+        return `    ${String(line).padStart(4)}  ${code.length > 90 ? `${code.slice(0, 89)}…` : code}${effects.length > 0 ? `\n          ${effects.join(', ')}` : ''}`;
+      }),
+    ];
+  });
+}
+
+/** `AccessExclusiveLock` as the manual has it. */
+const lockName = (mode: string) =>
+  mode
+    .replace(/Lock$/, '')
+    .replace(/(?<=[a-z])(?=[A-Z])/g, ' ')
+    .toUpperCase();
 
 /** Lines for a person on the standard error, and a bar where it is a terminal. */
 function progressOnTerminal(): MigrationListener & { stop?: () => void } {

@@ -45,6 +45,7 @@ export { Database } from './persistence/database';
 export { databaseStatus, type DatabaseStatus } from './persistence/database-status';
 export { LoneConnection } from './persistence/lone-connection';
 export { Expiry } from './persistence/expiry';
+export { planMigrations, type MigrationPlan, type PlannedPart } from './migrations/plan';
 export { MigrationStopped } from './migrations/script-runner';
 export { Migrations, type MigrationListener, type MigrationStatus } from './persistence/migrations';
 export { snapshotSees } from './persistence/read-token';

@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import { builtIndex, isConcurrent, isValidation, type MigrationFiles, type Script } from './migration-files';
-import { ScriptRunner } from './script-runner';
+import { MigrationStopped, ScriptRunner } from './script-runner';
 import { statementsIn, type Statement } from './sql-statements';
 
 export interface Lock {
@@ -70,13 +70,13 @@ export class Rehearsal {
       const statements = texts.flatMap((text) => statementsIn(text, step.line));
       const place = { file: script.file, step: index + 1 };
       if (statements.length > 0 && statements.every((statement) => isConcurrent([statement]))) {
-        for (const statement of statements) facts.push({ ...place, ...(await this.concurrent(statement)) });
-      } else facts.push(...(await this.transaction(statements)).map((each) => ({ ...place, ...each })));
+        for (const statement of statements) facts.push({ ...place, ...(await this.concurrent(script.file, statement)) });
+      } else facts.push(...(await this.transaction(script.file, statements)).map((each) => ({ ...place, ...each })));
     }
     return facts;
   }
 
-  private async concurrent({ text, code, line }: Statement): Promise<Omit<StatementFacts, 'file' | 'step'>> {
+  private async concurrent(file: string, { text, code, line }: Statement): Promise<Omit<StatementFacts, 'file' | 'step'>> {
     const index = builtIndex({ text, code, line }) ?? code.split(' ').at(-1)!;
     const tableOf = async () => {
       const { rows } = await this.client.query<{ table: string }>(
@@ -87,21 +87,21 @@ export class Rehearsal {
     };
     const before = await tableOf();
     await this.client.query('set role studently_owner');
-    await this.client.query(text);
+    await this.run(file, { text, code, line });
     await this.client.query('reset role');
     const table = before ?? (await tableOf());
     const locks = table ? [{ table, mode: 'ShareUpdateExclusiveLock' }] : [];
     return { code, line, kind: 'concurrent', locks, rewrites: [], scans: [] };
   }
 
-  private async transaction(statements: readonly Statement[]): Promise<Omit<StatementFacts, 'file' | 'step'>[]> {
+  private async transaction(file: string, statements: readonly Statement[]): Promise<Omit<StatementFacts, 'file' | 'step'>[]> {
     const kind = isValidation(statements) ? 'validation' : 'transaction';
     const facts: Omit<StatementFacts, 'file' | 'step'>[] = [];
     await this.client.query('begin; set local role studently_owner');
     const existing = await this.tables();
     let [before, held] = [existing, await this.locks()];
     for (const { text, code, line } of statements) {
-      await this.client.query(text);
+      await this.run(file, { text, code, line });
       const [after, holds] = [await this.tables(), await this.locks()];
       const changed = (differs: (one: Table, other: Table) => boolean) =>
         after.filter((one) => before.some((other) => other.oid === one.oid && differs(one, other))).map(({ name }) => name);
@@ -120,6 +120,12 @@ export class Rehearsal {
     }
     await this.client.query('reset role; commit');
     return facts;
+  }
+
+  private async run(file: string, { text, line }: Statement): Promise<void> {
+    await this.client.query(text).catch((error: unknown) => {
+      throw new MigrationStopped('MIGRATION_FAILED', `${file}:${line}: ${(error as Error).message}, in a rehearsal on an empty copy.`);
+    });
   }
 
   private async tables(): Promise<Table[]> {

@@ -5,4 +5,4 @@ alter table chats alter column title_folded set not null;
 -- step
 alter table chats drop constraint chats_title_folded_there;
 -- step: what neither this release nor the one before reads
-alter table chats drop column former_title;
+alter table chats drop column if exists former_title;
