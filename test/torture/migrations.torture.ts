@@ -116,7 +116,10 @@ export class Stage {
     await both.stop();
     await this.migrate(figures, 'down', '--yes');
     const back = await this.state();
-    this.context.attempt(back === start, () => `after the way back the schema, or a row, is not what it was:\n${difference(start, back)}`);
+    this.context.attempt(
+      back === start,
+      () => `after the way back the schema, or a row, is not what it was:\n${difference(start, back)}`,
+    );
     for (const command of [['up'], ['backfill'], ['contract', '--yes']]) await this.migrate(figures, ...command);
     const again = await this.state();
     this.context.attempt(again === there, () => `up, down, up leaves another schema:\n${difference(there, again)}`);
@@ -200,4 +203,3 @@ function difference(one: string, other: string): string {
   const gone = before.filter((line) => !after.includes(line)).map((line) => `- ${line}`);
   return [...gone, ...after.filter((line) => !before.includes(line)).map((line) => `+ ${line}`)].slice(0, 6).join('\n');
 }
-

@@ -63,7 +63,10 @@ export function addMigrate(program: Command): void {
         const { pending } = await onMigrations((migrations) => migrations.status());
         return say({ pending, dryRun }, `Would apply:${listed(pending)}`);
       }
-      const [applied, { backfill }] = await onMigrations(async (migrations) => [await migrations.up(), await migrations.status()]);
+      const [applied, { backfill }] = await onMigrations(async (migrations) => [
+        await migrations.up(),
+        await migrations.status(),
+      ]);
       const next = backfill.length > 0 ? '\nThen, with the processes of this release: npx studently migrate backfill' : '';
       say(
         { applied },
@@ -73,7 +76,9 @@ export function addMigrate(program: Command): void {
 
   migrate
     .command('backfill')
-    .description('bring rows from before to the new schema, in short batches that wait for replicas; may be interrupted and goes on')
+    .description(
+      'bring rows from before to the new schema, in short batches that wait for replicas; may be interrupted and goes on',
+    )
     .option('--dry-run', 'only count what is left')
     .addHelpText('after', '\nExample:\n  npx studently migrate backfill')
     .action(async ({ dryRun }: Choices) => {
@@ -86,7 +91,10 @@ export function addMigrate(program: Command): void {
         return say({ left, dryRun }, `Left:${rowsOf(left) || ' nothing'}`);
       }
       const changed = await onMigrations((migrations) => migrations.backfill());
-      say({ changed }, rowsOf(changed) ? `Complete:${rowsOf(changed)}` : 'Nothing to do: all rows are as this release wants them.');
+      say(
+        { changed },
+        rowsOf(changed) ? `Complete:${rowsOf(changed)}` : 'Nothing to do: all rows are as this release wants them.',
+      );
     });
 
   migrate
@@ -164,7 +172,11 @@ function planText({ migrations, findings, squawk }: MigrationPlan): string {
   return [...lines, '', ...(told.length > 0 ? told : ['Nothing is unsafe.']), ...unasked].join('\n');
 }
 
-const KINDS = { transaction: 'one transaction', validation: 'reads beside those who write', concurrent: 'beside those who write' };
+const KINDS = {
+  transaction: 'one transaction',
+  validation: 'reads beside those who write',
+  concurrent: 'beside those who write',
+};
 
 /** Step by step, each with the locks that it holds to its end. */
 function partText({ file, statements }: PlannedPart): string[] {

@@ -46,7 +46,9 @@ export class Load {
     const chats: { id: string; title: string }[] = [];
     while (!this.ending.signal.aborted) {
       const [name, http] = [...this.releases][Math.floor(random() * this.releases.size)]!;
-      const step = new Requests(http.as(learner.token), (served) => this.served.push({ ...served, what: `${name}: ${served.what}` }));
+      const step = new Requests(http.as(learner.token), (served) =>
+        this.served.push({ ...served, what: `${name}: ${served.what}` }),
+      );
       const chat = chats[Math.floor(random() * chats.length)];
       const dice = random();
       if (!chat || (chats.length < 40 && dice < 0.15)) chats.push(...(await step.begin(`Plan ${Math.floor(random() * 1e9)}`)));
@@ -86,11 +88,19 @@ class Requests {
 
   async find({ id, title }: { id: string; title: string }): Promise<void> {
     const isFound = ({ body }: Answer) => body.items.some((item: { id: string }) => item.id === id);
-    await this.ask('find it by its title', () => this.http.get(`/v1/chats?limit=100&title=${encodeURIComponent(title)}`), isFound);
+    await this.ask(
+      'find it by its title',
+      () => this.http.get(`/v1/chats?limit=100&title=${encodeURIComponent(title)}`),
+      isFound,
+    );
   }
 
   async read({ id, title }: { id: string; title: string }): Promise<void> {
-    await this.ask('read what was written', () => this.http.get(`/v1/chats/${id}`), ({ body }) => body.title === title);
+    await this.ask(
+      'read what was written',
+      () => this.http.get(`/v1/chats/${id}`),
+      ({ body }) => body.title === title,
+    );
   }
 
   private async ask(what: string, send: () => Promise<Answer>, isRight = (_: Answer) => true): Promise<Answer | undefined> {

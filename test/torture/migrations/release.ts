@@ -18,7 +18,8 @@ const CHANGES = [
 /** The release after this one, in a folder: this build with further migrations, and a search that reads what they have made. */
 export function makeNextRelease(folder: string, migrations: readonly string[]): string {
   mkdirSync(folder, { recursive: true });
-  for (const part of ['dist', 'migrations', 'build', 'package.json']) cpSync(join(PROJECT, part), join(folder, part), { recursive: true });
+  for (const part of ['dist', 'migrations', 'build', 'package.json'])
+    cpSync(join(PROJECT, part), join(folder, part), { recursive: true });
   symlinkSync(join(PROJECT, 'node_modules'), join(folder, 'node_modules'));
   for (const each of migrations) cpSync(join(__dirname, each), join(folder, 'migrations'), { recursive: true });
   for (const { file, from, to } of CHANGES) {

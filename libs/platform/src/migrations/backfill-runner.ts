@@ -14,6 +14,9 @@ const [FIRST_ROWS, MOST_ROWS] = [200, 5000];
 /** A batch of few rows that still cannot be done after so many attempts, a minute or so, will not be. */
 const MOST_MISSES = 40;
 
+/** Rows come in behind a pass, but as many as it has brought in order do not come in again and again. */
+const MOST_IN_VAIN = 3;
+
 /** The same as when rows are sealed: what it changes no reader could see, so versions and times of change stay (0011, 0019). */
 const HIDDEN = `set local app.sealing = 'on'`;
 const CHANGES = ['INSERT', 'UPDATE', 'DELETE', 'MERGE'];
@@ -66,11 +69,11 @@ export class BackfillRunner {
   async run(from: BackfillState): Promise<number> {
     let state = from;
     let left = await rowsLeft(this.client, this.backfill);
-    for (const of = from.rows + left; left > 0; ) {
-      const before = state;
+    for (let [of, inVain] = [from.rows + left, 0]; left > 0;) {
       state = { rows: await this.pass(state, of) };
       const still = await rowsLeft(this.client, this.backfill);
-      if (still >= left && state.rows === before.rows && !before.cursor) throw this.unfinished(still);
+      inVain = still < left ? 0 : inVain + 1;
+      if (inVain === MOST_IN_VAIN) throw this.unfinished(still);
       left = still;
     }
     return state.rows - from.rows;

@@ -19,7 +19,12 @@ export interface PlannedMigration {
   readonly name: string;
   readonly up?: PlannedPart;
   /** What it goes through, in batches, and how many rows are left; null: its columns are not there yet. */
-  readonly backfill?: { readonly file: string; readonly table: string; readonly keys: readonly string[]; readonly left: number | null };
+  readonly backfill?: {
+    readonly file: string;
+    readonly table: string;
+    readonly keys: readonly string[];
+    readonly left: number | null;
+  };
   readonly contract?: PlannedPart;
 }
 

@@ -124,7 +124,10 @@ export class Rehearsal {
 
   private async run(file: string, { text, line }: Statement): Promise<void> {
     await this.client.query(text).catch((error: unknown) => {
-      throw new MigrationStopped('MIGRATION_FAILED', `${file}:${line}: ${(error as Error).message}, in a rehearsal on an empty copy.`);
+      throw new MigrationStopped(
+        'MIGRATION_FAILED',
+        `${file}:${line}: ${(error as Error).message}, in a rehearsal on an empty copy.`,
+      );
     });
   }
 

@@ -121,7 +121,8 @@ export class ScriptRunner {
       });
     }).catch((error: unknown) => {
       if (error instanceof MigrationStopped) throw error;
-      throw failed(file, statementAt(error, transaction, statements) ?? first, error);
+      const line = statementAt(error, transaction, statements);
+      throw failed(line ? `${file}:${line}` : `the step that begins at ${file}:${first}`, error);
     });
   }
 
@@ -157,7 +158,9 @@ export class ScriptRunner {
     return new MigrationStopped(
       'MIGRATION_LOCKED',
       `${what} was tried ${attempts} times and did not get and give back its locks within ${LOCK_BUDGET_MS} ms. Nothing of this step was changed. ` +
-        (others ? `Long transactions: ${others}. End them, or wait, and run it again.` : 'Run it again when there is less to do.'),
+        (others
+          ? `Long transactions: ${others}. End them, or wait, and run it again.`
+          : 'Run it again when there is less to do.'),
     );
   }
 
@@ -175,7 +178,7 @@ export class ScriptRunner {
       await this.client.query(statement.text);
     } catch (error) {
       if (index && (await this.validityOf(index)) === false) await this.client.query(`drop index concurrently ${index}`);
-      throw failed(file, statement.line, error);
+      throw failed(`${file}:${statement.line}`, error);
     } finally {
       await this.client.query('reset role; reset max_parallel_maintenance_workers');
     }
@@ -193,10 +196,10 @@ export class ScriptRunner {
   }
 }
 
-function failed(file: string, line: number, error: unknown): MigrationStopped {
+function failed(where: string, error: unknown): MigrationStopped {
   return new MigrationStopped(
     'MIGRATION_FAILED',
-    `${file}:${line}: ${(error as Error).message}. The steps before are done; this one changed nothing. Mend the cause and run it again.`,
+    `${where}: ${(error as Error).message}. The steps before are done; this one changed nothing. Mend the cause and run it again.`,
   );
 }
 

@@ -58,7 +58,7 @@ const lineAt = (script: string, at: number, firstLine: number) => firstLine + sc
 function endOfComment(script: string, begin: number): number {
   const edge = /\/\*|\*\//g;
   edge.lastIndex = begin;
-  for (let depth = 0; ; ) {
+  for (let depth = 0; ;) {
     const match = edge.exec(script);
     if (!match) throw new SyntaxError('A comment is not closed');
     depth += match[0] === '/*' ? 1 : -1;

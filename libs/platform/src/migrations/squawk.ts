@@ -7,8 +7,21 @@ import { promisify } from 'node:util';
 
 /** Matters of taste, and what the runner sees to: it sets timeouts, and goes on where it was. */
 const LEFT_OUT = [
-  ...['require-lock-timeout', 'require-statement-timeout', 'prefer-robust-stmts', 'prefer-bigint-over-int', 'prefer-bigint-over-smallint'],
-  ...['prefer-text-field', 'prefer-identity', 'prefer-timestamptz', 'ban-char-field', 'require-timeout-settings', 'identifier-too-long'],
+  ...[
+    'require-lock-timeout',
+    'require-statement-timeout',
+    'prefer-robust-stmts',
+    'prefer-bigint-over-int',
+    'prefer-bigint-over-smallint',
+  ],
+  ...[
+    'prefer-text-field',
+    'prefer-identity',
+    'prefer-timestamptz',
+    'ban-char-field',
+    'require-timeout-settings',
+    'identifier-too-long',
+  ],
 ];
 
 export interface SquawkFinding {

@@ -211,7 +211,12 @@ class Session {
     const finish = `insert into studently_migrations (name) values ('${name}'); delete from studently_migrations_progress where name = '${name}' and part = 'up'`;
     const isMore = isAlone && (this.files.has(name, 'backfill') || this.files.has(name, 'contract'));
     const haste = this.haste(isAlone);
-    await this.runScript(name, 'up', haste, isMore ? this.noteOf(name, 'up', this.files.script(name, 'up').steps.length) : finish);
+    await this.runScript(
+      name,
+      'up',
+      haste,
+      isMore ? this.noteOf(name, 'up', this.files.script(name, 'up').steps.length) : finish,
+    );
     if (!isMore) return;
     if (this.files.has(name, 'backfill')) await this.fill(name, haste);
     if (this.files.has(name, 'contract')) {
@@ -291,7 +296,13 @@ class Session {
   private async refuseHalf(...parts: Part[]): Promise<void> {
     const half = (await this.progress()).find(({ part, isDone, steps }) => parts.includes(part) && !isDone && steps > 0);
     if (!half) return;
-    const command = { up: 'up', down: 'down --yes', contract: 'contract --yes', 'contract.down': 'down --yes', backfill: 'backfill' };
+    const command = {
+      up: 'up',
+      down: 'down --yes',
+      contract: 'contract --yes',
+      'contract.down': 'down --yes',
+      backfill: 'backfill',
+    };
     throw new MigrationStopped(
       'MIGRATION_UNFINISHED',
       `${half.name}.${half.part}.sql was interrupted after step ${half.steps}. First: npx studently migrate ${command[half.part]}`,
