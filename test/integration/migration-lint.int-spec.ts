@@ -25,7 +25,7 @@ describe('Migrations, as they are linted', () => {
     expect(plan.findings.filter(({ onPurpose }) => onPurpose === undefined)).toEqual([]);
     expect(files.names().flatMap((name) => unusedExceptions(files.script(name, 'up'), plan.findings))).toEqual([]);
     expect(missingWaysBack(files)).toEqual([]);
-  });
+  }, 60_000);
 
   it('TM-5 are found unsafe by what they do, with the line and the safe way', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'studently-lint-'));
@@ -69,7 +69,7 @@ describe('Migrations, as they are linted', () => {
       await empty.drop();
       rmSync(folder, { recursive: true, force: true });
     }
-  });
+  }, 60_000);
 
   it('TM-5 that go by steps are found safe', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'studently-lint-'));
@@ -90,5 +90,5 @@ describe('Migrations, as they are linted', () => {
       await empty.drop();
       rmSync(folder, { recursive: true, force: true });
     }
-  });
+  }, 60_000);
 });

@@ -16,7 +16,7 @@ export const promise =
   'while the release before and the next one serve together, the schema goes up, is filled, contracted and taken back, each killed in the middle and run again: ' +
   'no request fails, no lock stands in the way of one for more than 200 ms, and up, down, up leaves the identical catalog and the same rows';
 /** Times that the whole way is gone. */
-export const ops = 10;
+export const ops = 3;
 export const shortOps = 1;
 
 const LONGEST_LOCK_MS = 200;

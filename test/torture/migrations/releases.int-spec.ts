@@ -45,7 +45,7 @@ describe('Two releases', () => {
       await database.drop();
       rmSync(folder, { recursive: true, force: true });
     }
-  }, 90_000);
+  }, 180_000);
 
   it('TM-5 a lock that is held for long, and a column that the release before misses, are found by the torture', async () => {
     const context = new TortureContext(1, 1);
@@ -62,5 +62,5 @@ describe('Two releases', () => {
     } finally {
       await context.close();
     }
-  }, 90_000);
+  }, 180_000);
 });

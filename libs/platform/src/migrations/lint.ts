@@ -31,8 +31,6 @@ const SAFE_WAYS: Record<string, string> = {
   'adding-required-field':
     'The release before does not write it: give it a default, or let it be null until the .contract.sql.',
   'adding-field-with-default': 'Add it without the default, set the default, and fill the rows by a .backfill.sql.',
-  'adding-not-nullable-field':
-    'Add a check `is not null` as `not valid`, validate it in a `-- step` of its own, then `set not null`.',
   'adding-serial-primary-key-field':
     'Build the unique index concurrently in a `-- step` of its own, then `add primary key using index`.',
   'constraint-missing-not-valid': VALIDATE,

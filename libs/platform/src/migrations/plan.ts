@@ -39,6 +39,8 @@ export interface MigrationPlan {
 export async function planMigrations(target: DatabaseTarget, files = new MigrationFiles()): Promise<MigrationPlan> {
   const migrations = new Migrations(target, {}, files);
   const [status, left] = [await migrations.status(), await migrations.left()];
+  const isOpen = status.pending.length + status.backfill.length + status.contract.length > 0;
+  if (!isOpen) return { migrations: [], findings: [], squawk: true };
   const folder = mkdtempSync(join(tmpdir(), 'studently-plan-'));
   try {
     const scratch = await startEmbeddedPostgres(folder);

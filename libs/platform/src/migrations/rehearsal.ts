@@ -24,23 +24,24 @@ export interface StatementFacts {
   readonly scans: readonly string[];
 }
 
+/** A table that was there before the step, as it is now. */
 interface Table {
-  oid: number;
   name: string;
-  /** Of its data: another one after a rewrite. */
+  /** Of its data: another one after a rewrite. null: it has none, or is gone */
   file: number | null;
   scans: number;
+  /** Of our locks on it. */
+  modes: string[];
 }
 
-const TABLES = `
-  select c.oid::int8::float8 as oid, c.relname as name, pg_relation_filenode(c.oid)::int8::float8 as file,
-    coalesce(pg_stat_get_xact_numscans(c.oid), 0)::float8 as scans
-  from pg_class c
+const THERE = `
+  select c.oid::int8::float8 as oid, c.relname as name from pg_class c
   where c.relkind in ('r', 'p', 'v', 'm') and c.relnamespace = 'public'::regnamespace and c.relname not like 'studently\\_migrations%'
     and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')`;
-const LOCKS = `
-  select relation::int8::float8 as oid, mode from pg_locks
-  where pid = pg_backend_pid() and locktype = 'relation' and mode <> 'AccessShareLock'`;
+const STATE = `
+  select was.name, pg_relation_filenode(c.oid)::int8::float8 as file, coalesce(pg_stat_get_xact_numscans(c.oid), 0)::float8 as scans,
+    array(select mode from pg_locks l where l.pid = pg_backend_pid() and l.locktype = 'relation' and l.relation = was.oid and mode <> 'AccessShareLock') as modes
+  from unnest($1::oid[], $2::text[]) was (oid, name) left join pg_class c on c.oid = was.oid`;
 
 /** Runs migrations on an empty copy of the schema and asks PostgreSQL itself what each statement has locked, rewritten and read. */
 export class Rehearsal {
@@ -98,25 +99,25 @@ export class Rehearsal {
     const kind = isValidation(statements) ? 'validation' : 'transaction';
     const facts: Omit<StatementFacts, 'file' | 'step'>[] = [];
     await this.client.query('begin; set local role studently_owner');
-    const existing = await this.tables();
-    let [before, held] = [existing, await this.locks()];
+    const there = (await this.client.query<{ oid: number; name: string }>(THERE)).rows;
+    const look = async () =>
+      (await this.client.query<Table>(STATE, [there.map(({ oid }) => oid), there.map(({ name }) => name)])).rows;
+    let before = await look();
     for (const { text, code, line } of statements) {
       await this.run(file, { text, code, line });
-      const [after, holds] = [await this.tables(), await this.locks()];
-      const changed = (differs: (one: Table, other: Table) => boolean) =>
-        after.filter((one) => before.some((other) => other.oid === one.oid && differs(one, other))).map(({ name }) => name);
-      const isThere = new Set(existing.map(({ name }) => name));
+      const after = await look();
+      const changes = after.map((table, index) => ({ ...table, was: before[index]! }));
       facts.push({
         code,
         line,
         kind,
-        locks: holds
-          .filter((lock) => !held.some((other) => other.oid === lock.oid && other.mode === lock.mode))
-          .flatMap(({ oid, mode }) => existing.filter((table) => table.oid === oid).map(({ name }) => ({ table: name, mode }))),
-        rewrites: changed((one, other) => one.file !== other.file).filter((name) => isThere.has(name)),
-        scans: changed((one, other) => one.scans > other.scans).filter((name) => isThere.has(name)),
+        locks: changes.flatMap(({ name, modes, was }) =>
+          modes.filter((mode) => !was.modes.includes(mode)).map((mode) => ({ table: name, mode })),
+        ),
+        rewrites: changes.filter(({ file: now, was }) => now !== null && now !== was.file).map(({ name }) => name),
+        scans: changes.filter(({ scans, was }) => scans > was.scans).map(({ name }) => name),
       });
-      [before, held] = [after, holds];
+      before = after;
     }
     await this.client.query('reset role; commit');
     return facts;
@@ -129,13 +130,5 @@ export class Rehearsal {
         `${file}:${line}: ${(error as Error).message}, in a rehearsal on an empty copy.`,
       );
     });
-  }
-
-  private async tables(): Promise<Table[]> {
-    return (await this.client.query<Table>(TABLES)).rows;
-  }
-
-  private async locks(): Promise<{ oid: number; mode: string }[]> {
-    return (await this.client.query<{ oid: number; mode: string }>(LOCKS)).rows;
   }
 }

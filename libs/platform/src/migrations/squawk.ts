@@ -5,7 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-/** Matters of taste, and what the runner sees to: it sets timeouts, and goes on where it was. */
+/**
+ * Matters of taste; what the runner sees to (it sets timeouts, and goes on where it was); and what the rehearsal knows better: whether
+ * `set not null` reads the table, or a valid constraint says it all.
+ */
 const LEFT_OUT = [
   ...[
     'require-lock-timeout',
