@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Client, QueryResult } from 'pg';
+import type { Client } from 'pg';
 import { builtIndex, isConcurrent, isValidation, type Script, type Step } from './migration-files';
 import { statementsIn, type Statement } from './sql-statements';
 
@@ -191,7 +191,7 @@ export class ScriptRunner {
   }
 
   private async answersTo(query: string, values: unknown[] = []): Promise<unknown[]> {
-    const { rows } = (await this.client.query(query, values)) as QueryResult<Record<string, unknown>>;
+    const { rows } = await this.client.query<Record<string, unknown>>(query, values);
     return rows.map((row) => Object.values(row)[0]);
   }
 }
