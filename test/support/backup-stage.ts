@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { postgresOwner, startPostgres, withClient, type PostgresServer } from './servers';
 import { studently, type Ended } from './studently';
 
@@ -15,6 +16,8 @@ export interface BackupStage {
   adminUrl: string;
   /** For the CLI, which connects as a login that is no superuser. */
   settings: NodeJS.ProcessEnv;
+  /** The data folder of the server. */
+  data: string;
   repository: string;
   folder: string;
   /** The same with another passphrase, or whatever else. */
@@ -22,10 +25,12 @@ export interface BackupStage {
   /** A folder that the user of PostgreSQL may write to; not made yet. */
   newFolder(name: string): string;
   backup(...args: string[]): Promise<Ended>;
+  /** Waits until all that was committed is in the archive. */
+  archived(): Promise<void>;
   remove(): Promise<void>;
 }
 
-export async function startBackupStage(): Promise<BackupStage> {
+export async function startBackupStage(more: Record<string, string> = {}): Promise<BackupStage> {
   const owner = postgresOwner();
   const folder = mkdtempSync(join(tmpdir(), 'studently-backup-'));
   const own = (path: string) => owner && chownSync(path, owner.uid, owner.gid);
@@ -37,7 +42,13 @@ export async function startBackupStage(): Promise<BackupStage> {
     return file;
   };
   const hba = write('pg_hba.conf', 'local all postgres peer\nhost all all 127.0.0.1/32 scram-sha-256\n');
-  const postgres = await startPostgres({ hba_file: hba, archive_mode: 'on', archive_timeout: '4s', wal_level: 'replica' });
+  const postgres = await startPostgres({
+    hba_file: hba,
+    archive_mode: 'on',
+    archive_timeout: '4s',
+    wal_level: 'replica',
+    ...more,
+  });
   const [data, socket] = await withClient(postgres.url('postgres'), async (client) => {
     await client.query(`create database ${DATABASE}`);
     const { rows } = await client.query<{ data: string; socket: string }>(
@@ -88,11 +99,23 @@ export async function startBackupStage(): Promise<BackupStage> {
     postgres,
     adminUrl: postgres.url(DATABASE),
     settings,
+    data,
     repository,
     folder,
     configured,
     newFolder: (name) => join(folder, name),
     backup: (...args) => studently(settings, 'backup', ...args),
+    archived: () =>
+      withClient(postgres.url(DATABASE), async (client) => {
+        const { rows } = await client.query<{ segment: string }>('select pg_walfile_name(pg_switch_wal()) as segment');
+        for (const end = Date.now() + 30_000; ; await sleep(50)) {
+          const { rows: done } = await client.query<{ segment: string }>(
+            'select last_archived_wal as segment from pg_stat_archiver',
+          );
+          if (done[0]!.segment >= rows[0]!.segment) return;
+          if (Date.now() > end) throw new Error(`${rows[0]!.segment} is not archived.`);
+        }
+      }),
     remove: async () => {
       await postgres.remove();
       rmSync(folder, { recursive: true, force: true });
@@ -106,3 +129,8 @@ export function flipBit(file: string): void {
   bytes[bytes.length >> 1]! ^= 1;
   writeFileSync(file, bytes);
 }
+
+export const filesIn = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name));

@@ -1,12 +1,16 @@
 import {
   BACKUP_TYPES,
+  drillBackups,
+  lastProven,
   loadSettings,
   openBackups,
+  reportInWords,
   type Backup,
   type BackupType,
   type Doing,
   type Point,
 } from '@studently/platform';
+import { tmpdir } from 'node:os';
 import { SingleBar } from 'cli-progress';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { readTime } from './audit';
@@ -56,7 +60,8 @@ export function addBackup(program: Command): void {
     .addHelpText('after', '\nExample:\n  npx studently --json backup list')
     .action(async () => {
       const { backups: all, archive } = await backups().list();
-      const json = { backups: all.map(shown), archive: archive ?? null };
+      const proven = lastProven(loadSettings());
+      const json = { backups: all.map(shown), archive: archive ?? null, lastProvenAt: proven?.endedAt ?? null };
       const rows = all.map((each) => [
         each.label,
         each.type,
@@ -68,6 +73,9 @@ export function addBackup(program: Command): void {
       ]);
       const lines = [...table([['backup', 'type', 'ended', 'size', 'stored', 'took', 'marker'], ...rows])];
       if (archive) lines.push(`WAL from ${archive.first} to ${archive.last}`);
+      lines.push(
+        proven ? `Proven last at ${proven.endedAt}: ${proven.backup!.label}` : 'Never proven: npx studently backup drill',
+      );
       say(json, all.length === 0 ? 'There is no backup yet: npx studently backup run' : lines.join('\n'));
     });
 
@@ -111,6 +119,31 @@ export function addBackup(program: Command): void {
         `${restored.target} is restored from ${restored.label} in ${restored.seconds.toFixed(1)} s.\nIts last transaction: ${last}\n${restored.advice}`,
       );
     });
+
+  backup
+    .command('drill')
+    .description(
+      'prove the latest backup: restore it beside everything, compare and check all of it, remove it (exit 2 if anything is wrong)',
+    )
+    .option('--dry-run', 'only say what would be done')
+    .addHelpText(
+      'after',
+      '\nThe copy is in TMPDIR while it is checked; the signed report is kept in STUDENTLY_DATA_DIR/drills.\n\nExample:\n  npx studently backup drill',
+    )
+    .action(async ({ dryRun }: { dryRun?: boolean }) => {
+      if (dryRun) return planned(await planOfDrill());
+      const { report, file, fault } = await working((doing) => drillBackups(loadSettings(), doing), isForMachines());
+      say({ ...report, file }, `${reportInWords(report)}\nSigned report: ${file}`);
+      if (fault) throw fault;
+      if (!report.ok) process.exitCode = FINDINGS;
+    });
+
+  async function planOfDrill(): Promise<string> {
+    const { backups: all } = await backups().list();
+    const latest = all.findLast(({ marker }) => marker);
+    if (!latest) return 'There is no backup with a marker: npx studently backup run';
+    return `Restore ${inMegabytes(latest.size)} of ${latest.label} to a folder in ${tmpdir()}, compare it with its marker, replay the archive, check the copy, and remove it.`;
+  }
 
   function planned(plan: string): void {
     say({ dryRun: true, plan }, plan);

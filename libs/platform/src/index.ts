@@ -6,7 +6,8 @@ export type { VerificationOptions, VerificationResult } from './audit/verificati
 export { verifyAudit } from './audit/verify-audit';
 export { BackupFault } from './backup/backup-fault';
 export { BACKUP_TYPES, type Backup, type BackupList, type Backups, type BackupType, type Doing, type Point } from './backup/backups';
-export { openBackups } from './backup/open-backups';
+export { lastProven, readReport, reportInWords, type DrillReport } from './backup/drill';
+export { drillBackups, openBackups } from './backup/open-backups';
 export { markAccepted, openLines, type Batch } from './bulk/batches';
 export { isRejection, takeInChunks, type BulkLine, type BulkResult, type LinesTaken, type Rejection } from './bulk/bulk';
 export { lineOf, linesOf, MAX_LINE_BYTES, readNdjson } from './bulk/ndjson';

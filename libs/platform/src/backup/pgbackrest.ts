@@ -20,7 +20,7 @@ export class PgBackRest {
   async info(): Promise<BackupList & { isThere: boolean; segmentBytes: number }> {
     const { code, out, err } = await this.answer('info', ['--output=json']);
     if (code !== 0) throw faultOf('info', code, err);
-    const [stanza] = JSON.parse(out) as Stanza[];
+    const [stanza] = answerOf(out);
     if (!stanza) return { backups: [], isThere: false, segmentBytes: SEGMENT_SIZES[0]! };
     const { code: status, message } = stanza.status;
     const [first] = stanza.repo ?? [];
@@ -109,6 +109,15 @@ export class PgBackRest {
       signal,
       onLine,
     });
+  }
+}
+
+/** What it reads with a wrong passphrase it puts into its answer as it is, control characters too. */
+function answerOf(json: string): Stanza[] {
+  try {
+    return JSON.parse(json) as Stanza[];
+  } catch {
+    throw faultOf('info', null, json);
   }
 }
 

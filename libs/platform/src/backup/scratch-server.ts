@@ -109,7 +109,8 @@ export class ScratchServer {
    * @param last the last segment in the archive. @throws BackupFault if recovery has ended before it
    */
   expectReplayed(last: string | undefined): void {
-    if (this.isDamaged()) throw walDamaged(this.damagedSegment());
+    const fault = this.commonFault();
+    if (fault) throw fault;
     const { lsn } = this;
     if (lsn && last && segmentAt(lsn, this.control.segmentBytes) < last.slice(8)) throw walMissing(this.nextSegment());
   }
@@ -164,9 +165,8 @@ export class ScratchServer {
 
   private faultOf(): BackupFault {
     const log = this.log.join('\n');
-    if (/No space left on device/.test(log))
-      return new BackupFault('BACKUP_DISK_FULL', 'The disk is full: make room and run it again.');
-    if (this.isDamaged()) return walDamaged(this.damagedSegment());
+    const fault = this.commonFault();
+    if (fault) return fault;
     if (/recovery ended before configured recovery target was reached/.test(log)) {
       return new BackupFault(
         'BACKUP_POINT_UNREACHABLE',
@@ -184,10 +184,15 @@ export class ScratchServer {
     return new BackupFault('BACKUP_FAILED', `The restored server does not start: ${said.slice(0, 300)}`);
   }
 
-  private isDamaged(): boolean {
-    return this.log.some((line) =>
+  /** What ends recovery, whether PostgreSQL notices or goes on. */
+  private commonFault(): BackupFault | undefined {
+    if (this.log.some((line) => /No space left on device/.test(line))) {
+      return new BackupFault('BACKUP_DISK_FULL', 'The disk is full: make room and run it again.');
+    }
+    const isDamaged = this.log.some((line) =>
       /ERROR: \[\d+\]: (unable to get|raised from)|incorrect resource manager data checksum/.test(line),
     );
+    return isDamaged ? walDamaged(this.damagedSegment()) : undefined;
   }
 
   private damagedSegment(): string | undefined {
