@@ -23,7 +23,7 @@ describe('backups of a served database', () => {
     stage = await startBackupStage();
     backups = openBackups(loadSettings(stage.settings));
     await run('create table rows_to_lose (n int); insert into rows_to_lose select generate_series(1, 1000)');
-  }, 120_000);
+  }, 240_000);
   afterAll(() => stage?.remove());
 
   /** A copy of the repository in which something is broken. */
@@ -101,7 +101,7 @@ describe('backups of a served database', () => {
     expect(files.filter((file) => readFileSync(file).includes(canary))).toEqual([]);
     expect(await backups.check()).toEqual([]);
     expect(await backups.expire(true)).toEqual([]);
-  }, 120_000);
+  }, 240_000);
 
   it('TB-2 TB-3 restores to a moment, a restore point, a backup, and to the end, each exactly', async () => {
     await run('delete from rows_to_lose where n > 900');
@@ -132,7 +132,7 @@ describe('backups of a served database', () => {
         `select to_regclass('after_the_accident') is not null as there, current_setting('archive_mode') as archives`,
       ),
     ).toEqual([{ there: true, archives: 'off' }]);
-  }, 120_000);
+  }, 240_000);
 
   it('TB-3 says 20 for a point that cannot be reached, and leaves nothing behind', async () => {
     const unreachable = { code: 'BACKUP_POINT_UNREACHABLE', exit: 20, left: 'not there' };
@@ -144,7 +144,7 @@ describe('backups of a served database', () => {
     ] as [Point, RegExp][]) {
       expect(await faultOf(backups, point)).toEqual({ ...unreachable, message: expect.stringMatching(word) });
     }
-  }, 60_000);
+  }, 120_000);
 
   it('says 26 for a target that holds anything, and does not touch it', async () => {
     const target = newTarget();
@@ -189,7 +189,7 @@ describe('backups of a served database', () => {
     } finally {
       execFileSync('umount', [target]);
     }
-  }, 60_000);
+  }, 120_000);
 
   it('TB-5 tells a missing and a damaged WAL segment, 22 and 23, from the end of the archive; the check finds both', async () => {
     for (let n = 0; n < 3; n++) {
@@ -207,7 +207,7 @@ describe('backups of a served database', () => {
     const damaged = await broken((repository) => flipBit(laterSegment(repository)));
     expect(await faultOf(damaged, LATEST)).toMatchObject({ code: 'BACKUP_WAL_DAMAGED', exit: 23, left: 'not there' });
     expect(await findings(damaged)).toEqual([expect.stringMatching(/^the WAL archive: 1 files /)]);
-  }, 120_000);
+  }, 240_000);
 
   it('TB-5 says 24 for a bit that was flipped in a backup; the check finds it in each backup that needs the file', async () => {
     const catalog = (repository: string) =>
@@ -215,14 +215,14 @@ describe('backups of a served database', () => {
     const flipped = await broken((repository) => flipBit(catalog(repository)));
     expect(await findings(flipped)).toEqual(Array<unknown>(3).fill(expect.stringMatching(/^backup \S+: 1 files /)));
     expect(await faultOf(flipped, LATEST)).toMatchObject({ code: 'BACKUP_DAMAGED', exit: 24, left: 'not there' });
-  }, 120_000);
+  }, 240_000);
 
   it('says 28 while another backup runs', async () => {
     const [first, second] = await Promise.allSettled([backups.run('full'), sleep(300).then(() => backups.run('full'))]);
     expect([first, second].filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     const rejected = [first, second].find((each) => each.status === 'rejected')!;
     expect(rejected.reason).toMatchObject({ code: 'BACKUP_BUSY', exitCode: 28 });
-  }, 60_000);
+  }, 120_000);
 
   it('ends in order when it is interrupted, and can be run again', async () => {
     const target = newTarget();
@@ -231,7 +231,7 @@ describe('backups of a served database', () => {
     await expect(backups.restore(LATEST, target, { signal: ending.signal, steps })).rejects.toMatchObject({ exitCode: 130 });
     expect(existsSync(target)).toBe(false);
     expect((await backups.restore(LATEST, target)).target).toBe(target);
-  }, 60_000);
+  }, 120_000);
 
   it('removes what is older than is to be kept', async () => {
     await backups.run('full');
@@ -241,7 +241,7 @@ describe('backups of a served database', () => {
     expect(await keepOne.expire(true)).toEqual([kept[0]!.label]);
     expect(await keepOne.expire(false)).toEqual([kept[0]!.label]);
     expect((await backups.list()).backups.map(({ label }) => label)).toEqual(kept.slice(1).map(({ label }) => label));
-  }, 60_000);
+  }, 120_000);
 
   /** Nothing is pushed to the broken copy: that archiving does not work with it is no finding here. */
   const findings = async (of: Backups) =>

@@ -5,6 +5,7 @@ import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { TerminusModule } from '@nestjs/terminus';
 import { AuditSealer } from './audit/audit-sealer';
 import { AuditKeys } from './audit/signing-key';
+import { BackupSchedule } from './backup/backup-schedule';
 import { ReadModels } from './cache/read-models';
 import { StoresModule } from './cache/stores.module';
 import { SETTINGS, type Settings } from './config/config';
@@ -41,6 +42,7 @@ const services = [
   JobRelay,
   JobMetrics,
   Expiry,
+  BackupSchedule,
   Health,
   RateLimits,
   ReadLog,

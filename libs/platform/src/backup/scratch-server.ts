@@ -186,7 +186,7 @@ export class ScratchServer {
 
   /** What ends recovery, whether PostgreSQL notices or goes on. */
   private commonFault(): BackupFault | undefined {
-    if (this.log.some((line) => /No space left on device/.test(line))) {
+    if (this.log.some((line) => /No space left on device|\[FileWriteError\]/.test(line))) {
       return new BackupFault('BACKUP_DISK_FULL', 'The disk is full: make room and run it again.');
     }
     const isDamaged = this.log.some((line) =>
