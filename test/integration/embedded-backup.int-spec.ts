@@ -2,6 +2,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BackupFault, loadSettings, openBackups, type Point } from '@studently/platform';
+import { until } from '../e2e/support';
 import { ApiProcess } from '../support/api-process';
 import { flipBit } from '../support/backup-stage';
 import { HttpClient, logIn, newLearner } from '../support/http';
@@ -102,5 +103,24 @@ describe('backups of an embedded database', () => {
     expect(files()).toEqual([join(folder, 'data/backups', `${label}.backup`)]);
     expect([existsSync(before!), existsSync(left)]).toEqual([false, false]);
     await expect(openBackups(loadSettings(settings)).run('diff')).rejects.toThrow('--type full');
+  }, 120_000);
+
+  it('MO-3 TB-1 backs itself up and proves it when it is told to, and says how old that is', async () => {
+    const data = join(folder, 'scheduled');
+    cpSync(process.env['TEST_EMBEDDED_TEMPLATE']!, data, { recursive: true });
+    const api = await ApiProcess.start({ STUDENTLY_DATA_DIR: data, LOG_ACCESS: 'false', BACKUP_SCHEDULE: 'on' });
+    try {
+      await until(
+        async () => /^studently_backup_proven_age_seconds \d/m.test(await (await fetch(`${api.url}/metrics`)).text()),
+        100_000,
+      );
+      const metrics = await (await fetch(`${api.url}/metrics`)).text();
+      for (const name of ['age_seconds', 'size_bytes', 'duration_seconds'])
+        expect(metrics).toMatch(new RegExp(`^studently_backup_${name} \\d`, 'm'));
+      expect(readdirSync(join(data, 'backups'))).toHaveLength(1);
+      expect(readdirSync(join(data, 'drills'))).toHaveLength(2); // the report, signed and in words
+    } finally {
+      await api.stop();
+    }
   }, 120_000);
 });

@@ -1,13 +1,14 @@
 import { execFileSync } from 'node:child_process';
 import { rmSync, statSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { openBackups } from '../../libs/platform/src/backup/open-backups';
 import { ScratchServer } from '../../libs/platform/src/backup/scratch-server';
+import { loadSettings } from '../../libs/platform/src/config/config';
 import { ApiProcess } from '../support/api-process';
 import { filesIn, startBackupStage, type BackupStage } from '../support/backup-stage';
 import { sql } from '../support/database';
 import { HttpClient, logIn, newLearner } from '../support/http';
 import { startRedis } from '../support/servers';
-import { studently } from '../support/studently';
+import type { Ended } from '../support/studently';
 import { median } from './harness/ranks';
 import type { TortureContext } from './harness/torture';
 import { journalUpTo, sameRows, startWriters, type Change } from './pitr/load';
@@ -76,8 +77,7 @@ async function restoredExactly(
 ): Promise<number> {
   const target = stage.newFolder(`moment-${context.attempted}`);
   try {
-    const answer = await done(stage.backup('--json', 'restore', '--to', at.toISOString(), '--target', target));
-    const { seconds } = JSON.parse(answer.out) as { seconds: number };
+    const { seconds } = await openBackups(loadSettings(stage.settings)).restore({ kind: 'time', at }, target);
     const server = await ScratchServer.on(target, POSTGRES_BIN);
     try {
       await server.start();
@@ -101,10 +101,11 @@ async function flippedBitIsFound(context: TortureContext, stage: BackupStage): P
   const bytes = readFileSync(file);
   bytes[bit >> 3]! ^= 1 << (bit & 7);
   writeFileSync(file, bytes);
-  const checked = await studently(stage.configured({ 'repo1-path': copy }), '--json', 'backup', 'check');
-  const { findings } = JSON.parse(checked.out || '{"findings":[]}') as { findings: string[] };
-  const isFound = checked.code === 2 && findings.some((finding) => / files? /.test(finding));
-  context.attempt(isFound, () => `bit ${bit} of ${file.slice(copy.length)}: ${checked.out}${checked.err}`);
+  // What is archived goes elsewhere: waiting for it is in vain.
+  const flipped = openBackups(loadSettings(stage.configured({ 'repo1-path': copy, 'archive-timeout': '1' })));
+  const findings = await flipped.check();
+  const isFound = findings.some((finding) => / 1 files /.test(finding));
+  context.attempt(isFound, () => `bit ${bit} of ${file.slice(copy.length)}: ${findings.join()}`);
   rmSync(copy, { recursive: true, force: true });
 }
 
@@ -146,7 +147,7 @@ async function disaster(context: TortureContext, stage: BackupStage): Promise<{ 
 }
 
 /** @throws with what it has said unless it ended well */
-async function done(running: ReturnType<typeof studently>) {
+async function done(running: Promise<Ended>) {
   const answer = await running;
   if (answer.code !== 0) throw new Error(`studently ended with ${answer.code}: ${answer.err}`);
   return answer;

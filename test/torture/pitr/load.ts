@@ -50,7 +50,7 @@ export async function startWriters(url: string, context: TortureContext): Promis
         await sleep(10 * context.random());
       }
     }).catch((error: unknown) => {
-      if (!isEnding && !/terminat|ECONNRESET|closed/i.test(String(error))) throw error; // the server was killed
+      if (!isEnding && !/terminat|ECONNRESET|connection/i.test(String(error))) throw error; // the server was killed
     });
   const writing = Promise.all(Array.from({ length: WRITERS }, write));
   return {

@@ -102,7 +102,7 @@ export class EmbeddedBackups implements Backups {
     expectEmpty(folder, backup.size);
     await verifySealed(this.fileOf(backup.label), await this.key(), doing.signal);
     await this.unpack(backup.label, folder, doing);
-    const { target, stop } = await startEmbeddedPostgres(folder);
+    const { target, ...embedded } = await startEmbeddedPostgres(folder);
     return { backup, atMarker: target, toEnd: () => Promise.resolve({ target, lastTransaction: backup.endedAt }), stop };
   }
 
