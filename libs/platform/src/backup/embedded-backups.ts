@@ -103,7 +103,12 @@ export class EmbeddedBackups implements Backups {
     await verifySealed(this.fileOf(backup.label), await this.key(), doing.signal);
     await this.unpack(backup.label, folder, doing);
     const { target, ...embedded } = await startEmbeddedPostgres(folder);
-    return { backup, atMarker: target, toEnd: () => Promise.resolve({ target, lastTransaction: backup.endedAt }), stop };
+    return {
+      backup,
+      atMarker: target,
+      toEnd: () => Promise.resolve({ target, lastTransaction: backup.endedAt }),
+      stop: () => embedded.stop(),
+    };
   }
 
   /** Everybody else waits meanwhile: an embedded database has one session, and between a checkpoint and the end of the transaction its files rest. */
