@@ -33,7 +33,7 @@ export async function run(context: TortureContext): Promise<Record<string, numbe
     (started) => started.stop(),
   );
   await done(stage.backup('run', '--type', 'full'));
-  const from = Date.now();
+  const from = Date.now() + 1000; // the end of a backup is told in whole seconds
   await writers.goOn(1000 + 1000 * context.ops); // so many seconds to choose from
   await done(stage.backup('run', '--type', 'incr'));
   await writers.goOn(1000);

@@ -177,8 +177,10 @@ const ADVICE =
 function routesTo(point: Point, backups: Backup[]): [Route, ...Route[]] {
   const latest = backups.at(-1)!;
   if (point.kind === 'latest') return [{ backup: latest, options: [] }];
-  if (point.kind === 'time')
-    return [{ backup: beforeTime(point.at, backups), options: ['--type=time', `--target=${sqlTime(point.at)}`] }];
+  if (point.kind === 'time') {
+    const options = ['--type=time', `--target=${sqlTime(point.at)}`];
+    return beforeTime(point.at, backups).map((backup) => ({ backup, options })) as [Route, ...Route[]];
+  }
   const named = backups.find(({ label }) => label === point.name);
   if (named) return [{ backup: named, options: named.marker ? toMarker(named.marker) : ['--type=immediate'] }];
   return backups.map((backup) => ({ backup, options: ['--type=name', `--target=${point.name}`] })).reverse() as [
@@ -187,11 +189,15 @@ function routesTo(point: Point, backups: Backup[]): [Route, ...Route[]] {
   ];
 }
 
-function beforeTime(at: Date, backups: Backup[]): Backup {
+/** Ends of backups are told in whole seconds: within the same second the latest may be consistent only after the time, and the one before leads there. */
+function beforeTime(at: Date, backups: Backup[]): Backup[] {
   if (at.getTime() > Date.now())
     throw new BackupFault('BACKUP_POINT_UNREACHABLE', 'This time has not come yet: --to latest restores all there is.');
-  const before = backups.findLast(({ endedAt }) => new Date(endedAt) <= at);
-  if (before) return before;
+  const before = backups
+    .filter(({ endedAt }) => new Date(endedAt) <= at)
+    .slice(-2)
+    .reverse();
+  if (before.length > 0) return before;
   throw new BackupFault(
     'BACKUP_POINT_UNREACHABLE',
     `The oldest backup ended at ${backups[0]!.endedAt}: nothing before that can be restored.`,
