@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the servers that the tests start: PostgreSQL 15, pgvector 0.8.0, pg_repack, Redis 7 and PgBouncer; and texts that they import.
+# Installs the servers that the tests start: PostgreSQL 15, pgvector 0.8.0, pg_repack, Redis 7, PgBouncer and pgBackRest; and texts that they import.
 # For Debian 12, as root. Safe to run again: what is present is left alone.
 #
 #   sudo scripts/provision-debian.sh
@@ -9,7 +9,7 @@ PGVECTOR_VERSION=0.8.0
 PGVECTOR_SHA256=867a2c328d4928a5a9d6f052cd3bc78c7d60228a9b914ad32aa3db88e9de27b0
 PG_CONFIG=/usr/lib/postgresql/15/bin/pg_config
 CONTROL_FILE=/usr/share/postgresql/15/extension/vector.control
-PACKAGES=(postgresql-15 postgresql-15-repack postgresql-server-dev-15 redis-server redis-tools pgbouncer make gcc libc6-dev dpkg-dev)
+PACKAGES=(postgresql-15 postgresql-15-repack postgresql-server-dev-15 redis-server redis-tools pgbouncer pgbackrest make gcc libc6-dev dpkg-dev)
 PACKAGES+=(dict-foldoc postgresql-doc-15 debian-faq python3.11-doc) # what is imported, and what search is judged by: docs/evaluation
 
 if [[ $EUID -ne 0 ]]; then

@@ -14,10 +14,11 @@ const POSTGRES_BIN = '/usr/lib/postgresql/15/bin';
 const PGVECTOR = '/usr/share/postgresql/15/extension/vector.control';
 export const REDIS = '/usr/bin/redis-server';
 const PGBOUNCER = '/usr/sbin/pgbouncer';
+const PGBACKREST = '/usr/bin/pgbackrest';
 
 /** What is missing on this machine for tests against real servers; empty: nothing. */
 export function missingServers(): string[] {
-  return [join(POSTGRES_BIN, 'postgres'), PGVECTOR, REDIS, PGBOUNCER].filter((file) => !existsSync(file));
+  return [join(POSTGRES_BIN, 'postgres'), PGVECTOR, REDIS, PGBOUNCER, PGBACKREST].filter((file) => !existsSync(file));
 }
 
 export interface Server {

@@ -94,7 +94,7 @@ function inWords({ batches, events, anchors, findings, found }: VerificationResu
   return `${lines.join('\n')}\n`;
 }
 
-function readTime(text: string): Date {
+export function readTime(text: string): Date {
   const time = new Date(/T/.test(text) && !/(Z|[+-]\d\d:?\d\d)$/.test(text) ? `${text}Z` : text);
   if (Number.isNaN(time.getTime())) throw new InvalidArgumentError('It is a time: 2026-11-22 or 2026-11-22T08:00:00Z.');
   return time;

@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 import '../../compile-cache';
-import { ConfigurationError } from '@studently/platform';
+import { BackupFault, ConfigurationError } from '@studently/platform';
 import { Command, CommanderError } from 'commander';
 import { addAudit } from './audit';
+import { addBackup } from './backup';
 import { addCache } from './cache';
 import { addEmbeddings } from './embeddings';
 import { addImport } from './import';
@@ -28,6 +29,7 @@ const program = new Command('studently')
   .exitOverride()
   .showHelpAfterError('(--help shows what there is)');
 addAudit(program);
+addBackup(program);
 addCache(program);
 addEmbeddings(program);
 addImport(program);
@@ -43,7 +45,7 @@ for (const command of withThoseBelow(program)) command.exitOverride();
 
 program.parseAsync().catch((error: unknown) => {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
-  else if (error instanceof ConfigurationError) {
+  else if (error instanceof ConfigurationError || error instanceof BackupFault) {
     process.stderr.write(`${error.code}: ${error.message}\n`);
     process.exitCode = error.exitCode;
   } else {

@@ -5,6 +5,7 @@ import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { TerminusModule } from '@nestjs/terminus';
 import { AuditSealer } from './audit/audit-sealer';
 import { AuditKeys } from './audit/signing-key';
+import { BackupSchedule } from './backup/backup-schedule';
 import { ReadModels } from './cache/read-models';
 import { StoresModule } from './cache/stores.module';
 import { SETTINGS, type Settings } from './config/config';
@@ -44,6 +45,7 @@ const services = [
   JobMetrics,
   Expiry,
   SlowStatements,
+  BackupSchedule,
   Health,
   RateLimits,
   ReadLog,

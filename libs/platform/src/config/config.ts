@@ -72,6 +72,25 @@ const Settings = z
     /** Both by default in STUDENTLY_DATA_DIR: master.key, keys. */
     MASTER_KEY_FILE: z.string().min(1).optional(),
     KEYS_DIR: z.string().min(1).optional(),
+    /** Folder of PostgreSQL's programs: a restored copy is started with them. */
+    POSTGRES_BIN: z.string().min(1).default('/usr/lib/postgresql/15/bin'),
+    /** What pgBackRest calls this database. */
+    BACKUP_STANZA: z
+      .string()
+      .regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$/, 'must be a name of letters, digits, - and _')
+      .default('studently'),
+    /** Its configuration, if that is not where pgBackRest looks for it. */
+    BACKUP_CONFIG: z.string().min(1).optional(),
+    /** So many full backups; without it what the configuration of pgBackRest says, embedded 7. */
+    BACKUP_KEEP: count(1, 9_999_999).optional(),
+    /** Embedded: the repository, and what it is encrypted with; by default backups and backup.key in the data folder. */
+    BACKUP_DIR: z.string().min(1).optional(),
+    BACKUP_KEY: z
+      .string()
+      .regex(/^[0-9a-fA-F]{64}$/, 'must be 64 hexadecimal digits')
+      .optional(),
+    /** Backups each day and a drill each week, by whoever does the jobs: on the machine of PostgreSQL. */
+    BACKUP_SCHEDULE: z.enum(['on', 'off']).default('off'),
     /** By default on where everything is embedded. */
     STUDENTLY_SAMPLE: z.enum(['on', 'off']).optional(),
     BOOTSTRAP_ADMIN_EMAIL: z.email().optional(),

@@ -3,6 +3,7 @@ import { InjectMetric, makeCounterProvider, makeGaugeProvider, makeHistogramProv
 import type { Pool, PoolClient } from 'pg';
 import type { Gauge, Histogram } from 'prom-client';
 import { AUDIT_FAILURES, AUDIT_SEALED, AUDIT_UNSEALED } from '../audit/audit-sealer';
+import { BACKUP_AGE, BACKUP_DURATION, BACKUP_PROVEN, BACKUP_SIZE } from '../backup/backup-schedule';
 import { CACHE_REQUESTS } from '../cache/read-models';
 import { OUTBOX_LAG } from '../events/outbox-relay';
 import { JOB_AGE, JOBS_DEAD, JOBS_WAITING } from '../jobs/job-metrics';
@@ -47,6 +48,10 @@ const metrics = [
   makeGaugeProvider({ name: AUDIT_UNSEALED, help: 'Age of the oldest audit event that is not sealed yet' }),
   makeCounterProvider({ name: AUDIT_SEALED, help: 'Audit events that this process has sealed' }),
   makeCounterProvider({ name: AUDIT_FAILURES, help: 'Times that this process could not seal the audit log' }),
+  makeGaugeProvider({ name: BACKUP_AGE, help: 'Age of the latest backup, where this process makes them' }),
+  makeGaugeProvider({ name: BACKUP_SIZE, help: 'Size of the database in the latest backup' }),
+  makeGaugeProvider({ name: BACKUP_DURATION, help: 'How long the latest backup took' }),
+  makeGaugeProvider({ name: BACKUP_PROVEN, help: 'Time since a drill has proven a backup' }),
   makeGaugeProvider({ name: POOL_CONNECTIONS, help: 'Database connections of the pool by state', labelNames: ['state'] }),
   makeHistogramProvider({
     name: POOL_WAIT,
