@@ -4,6 +4,7 @@ import { ConfigurationError } from '@studently/platform';
 import { Command, CommanderError } from 'commander';
 import { addAudit } from './audit';
 import { addCache } from './cache';
+import { addDoctor } from './doctor';
 import { addEmbeddings } from './embeddings';
 import { addImport } from './import';
 import { addJobs } from './jobs';
@@ -27,6 +28,7 @@ const program = new Command('studently')
   .showHelpAfterError('(--help shows what there is)');
 addAudit(program);
 addCache(program);
+addDoctor(program);
 addEmbeddings(program);
 addImport(program);
 addJobs(program);

@@ -14,6 +14,9 @@ export { ReadModels } from './cache/read-models';
 export { RedisConnections } from './cache/redis-connections';
 export { ConfigurationError, loadSettings, SETTINGS, type Settings } from './config/config';
 export { reachEmbeddedPostgres, startEmbeddedPostgres, type EmbeddedPostgres } from './embedded/embedded-postgres';
+export { judging, type Check } from './doctor/check';
+export { PLATFORM_CHECKS } from './doctor/checks';
+export { examine, type Report } from './doctor/examine';
 export { translateConstraints } from './errors/database-errors';
 export {
   DependencyAway,
@@ -43,7 +46,7 @@ export { HTTP_DURATION } from './metrics/metrics.module';
 export { DATABASE_TARGET, type DatabaseTarget } from './persistence/connection';
 export { Database } from './persistence/database';
 export { databaseStatus, type DatabaseStatus } from './persistence/database-status';
-export { LoneConnection } from './persistence/lone-connection';
+export { HEARS_OF_SESSIONS, LoneConnection } from './persistence/lone-connection';
 export { Expiry } from './persistence/expiry';
 export { Migrations, type MigrationStatus } from './persistence/migrations';
 export { snapshotSees } from './persistence/read-token';

@@ -25,6 +25,14 @@ export function knownMigrations(): string[] {
     .sort();
 }
 
+const INDEX = /^\s*-- serves: (.*)\n\s*create (?:unique )?index (?:concurrently )?(?:if not exists )?(\w+)/gm;
+
+/** What each index that a migration makes is for, by its name. Those of keys and constraints serve these. */
+export function knownIndexes(): Map<string, string> {
+  const files = knownMigrations().map((name) => sqlFile(`${name}.up.sql`));
+  return new Map(files.flatMap((file) => [...file.matchAll(INDEX)].map(([, serves, index]) => [index!, serves!])));
+}
+
 function sqlFile(name: string): string {
   return readFileSync(join(migrationsFolder(), name), 'utf8');
 }
