@@ -4,6 +4,7 @@ import { ConfigurationError } from '@studently/platform';
 import { Command, CommanderError } from 'commander';
 import { addAudit } from './audit';
 import { addCache } from './cache';
+import { addConfig } from './config';
 import { addDoctor } from './doctor';
 import { addEmbeddings } from './embeddings';
 import { addImport } from './import';
@@ -11,6 +12,7 @@ import { addJobs } from './jobs';
 import { addKeys } from './keys';
 import { addMigrate } from './migrate';
 import { addStatus } from './status';
+import { addTune } from './tune';
 
 const EXIT_FAULT = 1;
 const EXIT_USAGE = 64; // EX_USAGE of sysexits.h
@@ -28,6 +30,7 @@ const program = new Command('studently')
   .showHelpAfterError('(--help shows what there is)');
 addAudit(program);
 addCache(program);
+addConfig(program);
 addDoctor(program);
 addEmbeddings(program);
 addImport(program);
@@ -35,6 +38,7 @@ addJobs(program);
 addKeys(program);
 addMigrate(program);
 addStatus(program);
+addTune(program);
 // Subcommands do not inherit it.
 const withThoseBelow = (command: Command): Command[] => [command, ...command.commands.flatMap(withThoseBelow)];
 for (const command of withThoseBelow(program)) command.exitOverride();

@@ -8,9 +8,6 @@ const DEADLINE_MS = 4000;
 /** The connection that each process has which stays: so many of them, so many processes. */
 export const HEARS_OF_SESSIONS = 'studently sessions';
 
-/** What a process has beside its pool at most: this one, and one for event streams. */
-export const BESIDE_THE_POOL = 2;
-
 /**
  * One connection beside the pool, for what must be heard in time: however many requests wait for the pool, this one waits
  * behind none of them. It opens when it is needed, and again after a failure. One statement at a time.

@@ -1,9 +1,7 @@
 import { isIP } from 'node:net';
-import { BESIDE_THE_POOL, HEARS_OF_SESSIONS } from '../../persistence/lone-connection';
+import { BESIDE_THE_POOL, connectionsNeeded, FOR_OPERATORS } from '../../persistence/connection-budget';
+import { HEARS_OF_SESSIONS } from '../../persistence/lone-connection';
 import { inWords, judging, literal, type Check, type Finding } from '../check';
-
-/** Left for people and for what looks after the database. */
-export const FOR_OPERATORS = 5;
 
 interface Pools {
   processes: number;
@@ -21,7 +19,7 @@ const pools = judging<Pools>({
     if (isPooled(settings)) return undefined; // PgBouncer's default_pool_size is what counts
     const each = settings.DATABASE_POOL_SIZE + BESIDE_THE_POOL;
     const least = Math.max(processes, settings.REDIS_URL ? 2 : 1); // with Redis a worker is needed
-    const needed = least * each + reserved + FOR_OPERATORS;
+    const needed = connectionsNeeded(least, settings.DATABASE_POOL_SIZE, reserved);
     if (needed <= max) return undefined;
     return {
       severity: 'critical',
