@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import { Logger } from '@nestjs/common';
 import { diffConfig, readDeclared, type ConfigDiff, type Settings } from '@studently/platform';
 import type { Command } from 'commander';
 import { withDatabase } from './with-database';
@@ -19,6 +20,7 @@ export function addConfig(program: Command): void {
     .argument('<file>', 'tuning.json, postgresql.conf or redis.conf, as `studently tune` writes them')
     .addHelpText('after', '\nExample:\n  npx studently config diff /etc/studently/tuning.json')
     .action(async (file: string, _: object, command: Command) => {
+      Logger.overrideLogger(['error', 'fatal']); // a Redis that is away is told once
       const declared = readDeclared(read(file, command), basename(file).startsWith('redis'));
       const diff = await withDatabase(migrationUrl, (target, settings) => diffConfig(target, settings, declared));
       process.stdout.write(program.opts<{ json?: boolean }>().json ? `${JSON.stringify(diff)}\n` : inWords(diff));

@@ -1,3 +1,4 @@
+import { Logger } from '@nestjs/common';
 import { CHAT_CHECKS } from '@studently/ai-interactions';
 import { examine, PLATFORM_CHECKS, type Report, type Settings } from '@studently/platform';
 import { SingleBar } from 'cli-progress';
@@ -28,6 +29,7 @@ export function addDoctor(program: Command): void {
     )
     .action(async (_: Options, command: Command) => {
       const { deep = false, json = false } = command.optsWithGlobals<Options>();
+      Logger.overrideLogger(['error', 'fatal']); // what is away is told once, among the findings
       const bar = showProgress(json);
       const report = await withDatabase(migrationUrl, (target, settings) =>
         examine({ target, settings, checks: CHECKS, deep, tell: bar.update }),

@@ -88,7 +88,7 @@ export async function examine({ target, settings, checks, deep, tell }: Examinat
       report.examined.push(check.name);
       report.findings.push(...found.flatMap((finding) => (finding ? [{ check: check.name, ...finding }] : [])));
     }
-    for (const right of lacking) report.findings.push({ check: 'sight', ...LACKING[right].finding(may.login) });
+    for (const right of lacking) report.findings.push({ check: 'sight', ...LACKING[right].finding(may) });
   } finally {
     await client.end().catch(() => undefined);
   }
@@ -98,32 +98,36 @@ export async function examine({ target, settings, checks, deep, tell }: Examinat
 
 interface Rights {
   login: string;
+  /** What a login that does not inherit is granted it has to act as first, and the doctor acts as itself. */
+  inherits: boolean;
   monitor: boolean;
   owner: boolean;
 }
 
 const RIGHTS = `
-  select quote_ident(current_user) as login, pg_has_role('pg_monitor', 'usage') as monitor,
+  select quote_ident(current_user) as login, (select rolinherit from pg_roles where rolname = current_user) as inherits, pg_has_role('pg_monitor', 'usage') as monitor,
     coalesce((select pg_has_role(oid, 'member') from pg_roles where rolname = 'studently_owner'), false) as owner`;
 
 const rightsOf = async (ask: <Row extends object>(sql: string) => Promise<Row[]>) => (await ask<Rights>(RIGHTS))[0]!;
+
+const ANOTHER_LOGIN = '$ export DATABASE_MIGRATION_URL=postgres://studently_migrator:…';
 
 /** Who sees only a part says so, instead of that all is well. */
 const LACKING = {
   monitor: {
     why: 'the login does not see the statistics of others',
-    finding: (login: string): Finding => ({
+    finding: ({ login, inherits }: Rights): Finding => ({
       severity: 'warning',
       what: `The login ${login} does not see the statistics of others, so a part could not be examined.`,
-      mend: `grant pg_monitor to ${login};`,
+      mend: inherits ? `grant pg_monitor to ${login};` : ANOTHER_LOGIN,
     }),
   },
   owner: {
     why: 'the login may not act as studently_owner',
-    finding: (login: string): Finding => ({
+    finding: ({ login }: Rights): Finding => ({
       severity: 'warning',
       what: `The login ${login} may not act as studently_owner, so no rows could be examined.`,
-      mend: '$ export DATABASE_MIGRATION_URL=postgres://studently_migrator:…',
+      mend: ANOTHER_LOGIN,
     }),
   },
 };

@@ -2,14 +2,14 @@ import { judging, OURS, type Check } from '../check';
 
 /** The roles that requests act as, and the logins that may act as one of them: none may pass row-level security. */
 const APPLICATION = `
-  select r.oid, r.rolname, quote_ident(r.rolname) as role, r.rolsuper, r.rolbypassrls from pg_roles r
+  select r.oid, r.rolname, quote_ident(r.rolname) as role, r.rolsuper, r.rolbypassrls, r.rolcanlogin from pg_roles r
   where r.rolname in ('studently_app', 'studently_teacher', 'studently_worker', 'studently_readonly')
     or exists (select from pg_auth_members m join pg_roles g on g.oid = m.roleid
                where m.member = r.oid and g.rolname in ('studently_app', 'studently_worker'))`;
 
 const powers = judging<{ role: string; rolsuper: boolean }>({
   name: 'roles',
-  sql: `select role, rolsuper from (${APPLICATION}) application where rolsuper or rolbypassrls order by 1`,
+  sql: `select role, rolsuper from (${APPLICATION}) application where rolsuper and not rolcanlogin or rolbypassrls and not rolsuper order by 1`,
   judge: ({ role, rolsuper }) => ({
     severity: 'critical',
     what: `${role} is ${rolsuper ? 'a superuser' : 'allowed to pass row-level security'}: requests see the rows of all learners.`,
@@ -17,10 +17,10 @@ const powers = judging<{ role: string; rolsuper: boolean }>({
   }),
 });
 
-const superusers = judging<{ role: string }>({
+const superuser = judging<{ role: string }>({
   name: 'login',
   served: true,
-  sql: `select quote_ident(rolname) as role from pg_roles where rolsuper or rolbypassrls`,
+  sql: `select quote_ident(rolname) as role from pg_roles where rolsuper`,
   judge: ({ role }, { settings }) => {
     const login = settings.DATABASE_URL && decodeURIComponent(new URL(settings.DATABASE_URL).username);
     if (role !== login && role !== `"${login}"`) return undefined;
@@ -85,4 +85,4 @@ const triggers = judging<{ name: string; trigger: string }>({
   }),
 });
 
-export const ROLES_CHECKS: readonly Check[] = [powers, superusers, owners, rowLevelSecurity, triggers];
+export const ROLES_CHECKS: readonly Check[] = [powers, superuser, owners, rowLevelSecurity, triggers];

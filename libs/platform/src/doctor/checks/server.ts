@@ -55,7 +55,7 @@ const pgvector = judging<{ version: string; workers: number }>({
     return {
       severity: 'warning',
       what: `pgvector ${version} has CVE-2026-3172: a parallel build of an HNSW index writes beyond its memory.`,
-      mend: `${set('max_parallel_maintenance_workers', '0')} -- until then: ${upgrade}`,
+      mend: `${set('max_parallel_maintenance_workers', '0')} -- or install pgvector 0.8.4, and: alter extension vector update`,
     };
   },
 });

@@ -37,7 +37,8 @@ const LARGE_TABLES = `
   select c.oid::regclass::text as name, pg_relation_size(c.oid)::float8 as bytes, c.reltuples::float8 as rows,
     (select string_agg(format('coalesce(least(pg_column_size(%I), ${WIDEST}), 0)', a.attname), ' + ')
      from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as width
-  from pg_class c where ${OURS} and c.relkind in ('r', 'm') and c.reltuples >= 0 and pg_relation_size(c.oid) > ${WASTE_BYTES} order by 2 desc`;
+  from pg_class c where ${OURS} and c.relkind in ('r', 'm') and c.reltuples >= 0 and pg_relation_size(c.oid) > ${WASTE_BYTES}
+    and has_table_privilege('studently_owner', c.oid, 'select') order by 2 desc`;
 
 /** What the rows need, by those of every hundredth page, against what the file has. */
 const bloat: Check = {
