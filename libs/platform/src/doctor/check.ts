@@ -18,9 +18,9 @@ export interface Eyes {
   readonly target: DatabaseTarget;
   readonly settings: Settings;
   /** One statement, read-only, with pg_catalog before all else. `asOwner`: sees the rows of all learners. */
-  ask<Row extends object>(sql: string, options?: { asOwner?: boolean }): Promise<Row[]>;
+  ask: <Row extends object>(sql: string, options?: { asOwner?: boolean }) => Promise<Row[]>;
   /** So much of what takes long is done. */
-  tell(done: number, of: number): void;
+  tell: (done: number, of: number) => void;
 }
 
 /** One thing that may be wrong: how it is seen, what counts as wrong, and what mends it. */

@@ -26,7 +26,7 @@ export interface Examination {
   readonly checks: readonly Check[];
   readonly deep: boolean;
   /** Hears of which check is under way, and how far it is. */
-  tell(check: string, done: number, of: number): void;
+  tell: (check: string, done: number, of: number) => void;
 }
 
 const WORST_FIRST: readonly Severity[] = ['critical', 'warning', 'note'];

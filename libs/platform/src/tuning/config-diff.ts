@@ -107,7 +107,7 @@ function comparePostgres(name: string, declared: string, live: Live | undefined)
     const mend = 'grant pg_monitor to <login>; -- if the server has this setting';
     return { ...common, mend, needsRestart: false };
   }
-  if (meaningOf(declared, live) === meaningOf(live.setting, live)) return undefined;
+  if (!live.pending && meaningOf(declared, live) === meaningOf(live.setting, live)) return undefined;
   const needsRestart = live.context === 'postmaster';
   const end = needsRestart ? ' -- then restart PostgreSQL' : ' select pg_reload_conf();';
   const mend = `alter system set ${name} = ${valueOf(declared, live)};${end}`;
