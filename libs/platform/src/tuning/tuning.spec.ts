@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { bytesOf } from './sizes';
-import { LEAST_MEMORY, mostMemory, Tuning, tune, WORKLOADS, type Machine } from './tuning';
+import { LEAST_MEMORY, mostMemory, readWishes, Tuning, tune, WORKLOADS, type Machine } from './tuning';
 
 const machines = fc.record<Machine>({
   memory: fc.bigInt({ min: BigInt(LEAST_MEMORY), max: 2n ** 42n }).map(Number),
@@ -47,5 +47,20 @@ describe('tune', () => {
     const machine: Machine = { memory: 8 * 1024 ** 3, cpus: 4, workload: 'mixed', processes: 5, poolSize: 10 };
     expect(tune(machine, { sharedBuffers: '5GB' })).toMatchObject({ sharedBuffers: '5GB', workMem: '1MB' });
     expect(tune(machine, { superuserReservedConnections: 10 })).toMatchObject({ maxConnections: 75 });
+  });
+
+  it('DB-7 DB-8 refuses a banana, and names every fault', () => {
+    const wrong = { sharedBuffers: 'banana', workMem: 16, maxConnections: '50', colour: 'red' };
+    expect(() => readWishes(wrong)).toThrow(/sharedBuffers[^]*workMem|workMem[^]*sharedBuffers/);
+    expect(() => readWishes(wrong)).toThrow(/maxConnections/);
+    expect(() => readWishes(wrong)).toThrow(/colour/);
+    expect(readWishes({ workMem: '16MB' })).toEqual({ workMem: '16MB' });
+  });
+
+  it('DB-8 refuses what does not fit: work_mem × max_connections + shared_buffers is below the memory, connections are enough', () => {
+    const machine: Machine = { memory: 8 * 1024 ** 3, cpus: 4, workload: 'mixed', processes: 5, poolSize: 10 };
+    expect(() => tune(machine, { workMem: '1GB' })).toThrow(/68 × work_mem 1GB .* = \d+MB, of 8192MB/);
+    const fault = /maxConnections 40 is below 5 × \(10 \+ 2\) \+ 3 reserved \+ 5 for operators = 68/;
+    expect(() => tune(machine, { maxConnections: 40 })).toThrow(fault);
   });
 });
