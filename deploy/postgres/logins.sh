@@ -3,7 +3,7 @@
 #
 #   studently           the API: owns nothing, and may only act as studently_app and studently_worker. Its waits have an end also where a
 #                       pooler does not pass on what the API asks for (deploy/pgbouncer)
-#   studently_migrator  `studently migrate`: owns the database, and may act as studently_owner
+#   studently_migrator  `studently migrate`, `studently doctor`: owns the database, may act as studently_owner, and sees all statistics
 #   studently_reader    people and dashboards: reads what studently_readonly may read, writes nothing
 #
 # A password is good for a year (STUDENTLY_PASSWORD_DAYS); the handbook says how to replace one without a pause.
@@ -28,7 +28,7 @@ alter role studently set lock_timeout = '3s';
 alter role studently set idle_in_transaction_session_timeout = '5s';
 
 create role studently_migrator login nobypassrls password :'migrator';
-grant studently_owner, pg_read_all_stats to studently_migrator; -- who is in the way, and how far replicas are
+grant studently_owner, pg_monitor to studently_migrator; -- who is in the way, how far replicas are, and what the doctor asks
 select format('alter database %I owner to studently_migrator', current_database()) \gexec
 
 create role studently_reader login nobypassrls password :'reader';

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkServer, Migrations } from '@studently/platform';
 import { SERVER_TIMEOUTS } from '../../libs/platform/src/persistence/connection';
+import { findingsOf } from '../support/doctor';
 import { startPostgres, withClient, type PostgresServer } from '../support/servers';
 
 const root = join(__dirname, '../..');
@@ -98,6 +99,11 @@ describe('the logins of a served database', () => {
         { rolsuper: false },
       ]);
     });
+  });
+
+  it('DM-3 the login of migrations sees all that the doctor asks, and the doctor has nothing against these logins', async () => {
+    const found = await findingsOf({ url: migrator(), settings: { DATABASE_URL: app(), DATABASE_MIGRATION_URL: migrator() } });
+    expect(found.map(({ check }) => check)).toEqual(['pgvector', 'settings']); // as PostgreSQL comes, without `studently tune`
   });
 
   it("DEP-2 pgAdmin's login reads statistics, and is denied writes and learners' rows", async () => {

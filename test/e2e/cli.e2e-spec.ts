@@ -36,6 +36,11 @@ describe('studently', () => {
       expect(status).toMatchObject({ code: 0, err: '' });
       expect(JSON.parse(status.out)).toMatchObject({ migration: expect.stringMatching(/^\d{4}_/), auditEvents: 2 });
       expect((await studently(settings, 'migrate', 'status')).code).toBe(0);
+      expect(await studently(settings, 'doctor', '--deep')).toMatchObject({
+        code: 0,
+        err: '',
+        out: expect.stringMatching(/^Not examined, as it says nothing of an embedded database: .*\n\d+ checks, no findings\n$/),
+      });
       expect((await new HttpClient(api.url).get('/health/ready')).body.status).toBe('ok');
     } finally {
       await api.stop('SIGKILL');

@@ -39,7 +39,7 @@ describe('the pool of connections', () => {
     const [row] = await sql<{ n: number }>(
       database.adminUrl,
       `select count(*)::int as n from pg_stat_activity
-       where datname = current_database() and application_name = 'studently' and usename = coalesce($1, usename)`,
+       where datname = current_database() and application_name like 'studently%' and usename = coalesce($1, usename)`,
       [login ?? null],
     );
     return row!.n;

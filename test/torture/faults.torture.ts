@@ -124,7 +124,7 @@ async function judgeConnections({ context, nodes, postgres }: Stage, where: stri
   const { rows } = await withClient(postgres.url(DATABASE), (client) =>
     client.query<{ open: number; left: number }>(
       `select count(*)::int as open, (count(*) filter (where state like 'idle in transaction%' and now() - state_change > interval '1 s'))::int as left
-       from pg_stat_activity where application_name = 'studently'`,
+       from pg_stat_activity where application_name like 'studently%'`,
     ),
   );
   const { open, left } = rows[0]!;

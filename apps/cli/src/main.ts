@@ -5,6 +5,8 @@ import { Command, CommanderError } from 'commander';
 import { addAudit } from './audit';
 import { addBackup } from './backup';
 import { addCache } from './cache';
+import { addConfig } from './config';
+import { addDoctor } from './doctor';
 import { addEmbeddings } from './embeddings';
 import { addImport } from './import';
 import { addJobs } from './jobs';
@@ -13,6 +15,7 @@ import { addMaint } from './maint';
 import { addMigrate } from './migrate';
 import { addSlow } from './slow';
 import { addStatus } from './status';
+import { addTune } from './tune';
 
 const EXIT_FAULT = 1;
 const EXIT_USAGE = 64; // EX_USAGE of sysexits.h
@@ -31,6 +34,8 @@ const program = new Command('studently')
 addAudit(program);
 addBackup(program);
 addCache(program);
+addConfig(program);
+addDoctor(program);
 addEmbeddings(program);
 addImport(program);
 addJobs(program);
@@ -39,6 +44,7 @@ addMaint(program);
 addMigrate(program);
 addSlow(program);
 addStatus(program);
+addTune(program);
 // Subcommands do not inherit it.
 const withThoseBelow = (command: Command): Command[] => [command, ...command.commands.flatMap(withThoseBelow)];
 for (const command of withThoseBelow(program)) command.exitOverride();

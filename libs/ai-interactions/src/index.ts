@@ -1,5 +1,6 @@
 export * from './ai-interactions.events';
 export { AiInteractionsModule } from './ai-interactions.module';
+export { CHAT_CHECKS } from './chat-checks';
 export { AddDocument } from './commands/add-document';
 export { AppendMessage, type AppendedMessage } from './commands/append-message';
 export { ChangeChat } from './commands/change-chat';

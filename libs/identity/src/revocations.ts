@@ -1,5 +1,12 @@
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
-import { BACKGROUND, DATABASE_TARGET, LoneConnection, SYSTEM, type DatabaseTarget } from '@studently/platform';
+import {
+  BACKGROUND,
+  DATABASE_TARGET,
+  HEARS_OF_SESSIONS,
+  LoneConnection,
+  SYSTEM,
+  type DatabaseTarget,
+} from '@studently/platform';
 
 const POLL_MS = 250;
 /** Whoever has heard nothing for so long believes no store any more. */
@@ -48,7 +55,7 @@ export class Revocations implements OnApplicationBootstrap, OnApplicationShutdow
     @Inject(DATABASE_TARGET) target: DatabaseTarget,
     @Inject(BACKGROUND) private readonly background: boolean,
   ) {
-    this.connection = new LoneConnection(target);
+    this.connection = new LoneConnection(target, HEARS_OF_SESSIONS);
   }
 
   /** Nothing is served before the first look. */

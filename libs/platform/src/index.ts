@@ -18,6 +18,9 @@ export { ReadModels } from './cache/read-models';
 export { RedisConnections } from './cache/redis-connections';
 export { ConfigurationError, loadSettings, SETTINGS, type Settings } from './config/config';
 export { reachEmbeddedPostgres, startEmbeddedPostgres, type EmbeddedPostgres } from './embedded/embedded-postgres';
+export { judging, type Check } from './doctor/check';
+export { PLATFORM_CHECKS } from './doctor/checks';
+export { examine, type Report } from './doctor/examine';
 export { translateConstraints } from './errors/database-errors';
 export {
   DependencyAway,
@@ -48,7 +51,7 @@ export { DATABASE_TARGET, type DatabaseTarget } from './persistence/connection';
 export { Database } from './persistence/database';
 export { databaseStatus, type DatabaseStatus } from './persistence/database-status';
 export { OwnerSession } from './persistence/owner-session';
-export { LoneConnection } from './persistence/lone-connection';
+export { HEARS_OF_SESSIONS, LoneConnection } from './persistence/lone-connection';
 export { Expiry } from './persistence/expiry';
 export { planMigrations, type MigrationPlan, type PlannedPart } from './migrations/plan';
 export { MigrationStopped } from './migrations/script-runner';
@@ -69,6 +72,10 @@ export { ownerOf, ROLES, SYSTEM, whoActs, type Actor, type Idempotency, type Lea
 export { ReadLog } from './security/read-log';
 export { fingerprintOf, normalized } from './statements/literals';
 export { askingFor } from './statements/statement-watch';
+export { diffConfig, readDeclared, type ConfigDiff, type Difference } from './tuning/config-diff';
+export { render, WRITTEN_BY } from './tuning/render';
+export { bytesOf } from './tuning/sizes';
+export { LEAST_MEMORY, readWishes, tune, WORKLOADS, type Machine, type Workload } from './tuning/tuning';
 export { View, Written } from './view';
 export { PlatformModule } from './platform.module';
 export { endBecauseOf } from './process-end';

@@ -5,6 +5,9 @@ import { connectionOptions, type DatabaseTarget } from './connection';
 
 const DEADLINE_MS = 4000;
 
+/** The connection that each process has which stays: so many of them, so many processes. */
+export const HEARS_OF_SESSIONS = 'studently sessions';
+
 /**
  * One connection beside the pool, for what must be heard in time: however many requests wait for the pool, this one waits
  * behind none of them. It opens when it is needed, and again after a failure. One statement at a time.
@@ -12,7 +15,11 @@ const DEADLINE_MS = 4000;
 export class LoneConnection {
   private client?: Client;
 
-  constructor(private readonly target: DatabaseTarget) {}
+  /** @param purpose as pg_stat_activity shows it */
+  constructor(
+    private readonly target: DatabaseTarget,
+    private readonly purpose: string,
+  ) {}
 
   /** Runs one statement as `actor` sees the database. @throws DatabaseUnavailable after 4 s at the latest */
   async read<Row extends QueryResultRow>(actor: Actor, sql: string, values: readonly unknown[]): Promise<Row[]> {
@@ -37,7 +44,12 @@ export class LoneConnection {
   }
 
   private async connect(): Promise<Client> {
-    const options = { ...connectionOptions(this.target, 1), query_timeout: DEADLINE_MS, connectionTimeoutMillis: DEADLINE_MS };
+    const options = {
+      ...connectionOptions(this.target, 1),
+      application_name: this.purpose,
+      query_timeout: DEADLINE_MS,
+      connectionTimeoutMillis: DEADLINE_MS,
+    };
     const client = new Client(options);
     client.on('error', () => undefined); // whoever waits for an answer is told
     await client.connect();

@@ -38,6 +38,15 @@ interface Progress {
   isDone: boolean;
 }
 
+const INDEX = /^\s*-- serves: (.*)\n\s*create (?:unique )?index (?:concurrently )?(?:if not exists )?(\w+)/gm;
+
+/** What each index that a migration makes is for, by its name. Those of keys and constraints serve these. */
+export function knownIndexes(): Map<string, string> {
+  const files = new MigrationFiles();
+  const texts = files.names().map((name) => files.read(`${name}.up.sql`));
+  return new Map(texts.flatMap((text) => [...text.matchAll(INDEX)].map(([, serves, index]) => [index!, serves!])));
+}
+
 export interface MigrationStatus {
   /** Applied, oldest first. */
   executed: string[];

@@ -38,7 +38,7 @@ export class LearnerNews implements OnApplicationShutdown {
     @Inject(NOTIFIER) private readonly notifier: Notifier,
     @Inject(DATABASE_TARGET) target: DatabaseTarget,
   ) {
-    this.connection = new LoneConnection(target);
+    this.connection = new LoneConnection(target, 'studently events');
   }
 
   async onApplicationShutdown(): Promise<void> {
