@@ -36,7 +36,8 @@ interface Table {
 
 const THERE = `
   select c.oid::int8::float8 as oid, c.relname as name from pg_class c
-  where c.relkind in ('r', 'p', 'v', 'm') and c.relnamespace = 'public'::regnamespace and c.relname not like 'studently\\_migrations%'
+  where c.relkind in ('r', 'p', 'v', 'm') and c.relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, 'pg_toast'::regnamespace)
+    and c.relname not like 'studently\\_migrations%'
     and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')`;
 const STATE = `
   select was.name, pg_relation_filenode(c.oid)::int8::float8 as file, coalesce(pg_stat_get_xact_numscans(c.oid), 0)::float8 as scans,
