@@ -1,4 +1,5 @@
 -- Which sessions have ended before their time, so that every process hears of it from here, whatever has become of Redis.
+-- unsafe on purpose: scan-under-lock: it is of the time before the first installation in use
 
 create table revoked_sessions (
   id uuid primary key,

@@ -2,6 +2,8 @@
 -- In steps, so that commands are written meanwhile: what takes long holds no lock that they wait for, and what
 -- holds one only changes the catalog. Interrupted, it starts again.
 -- done when: select to_regclass('audit_batches') is not null
+-- unsafe on purpose: renaming-table: the new table of the same name is there in the same moment
+-- unsafe on purpose: constraint-missing-not-valid, adding-serial-primary-key-field: the column is new, and the table that gets the key is empty
 
 -- step: left behind by a run that was interrupted
 drop index concurrently if exists audit_events_moment;
@@ -25,8 +27,6 @@ $$;
 -- step: reads the whole table, beside those who write to it
 alter table audit_events validate constraint audit_events_first_months;
 -- step
-begin;
-set local lock_timeout = '2s';
 create table audit_log (
   id uuid primary key default uuid_generate_v4(),
   monthly_from timestamptz(3) not null
@@ -157,4 +157,3 @@ comment on function prepare_audit_months is 'Makes the partitions of this month 
 revoke execute on function prepare_audit_months from public;
 grant execute on function prepare_audit_months to studently_worker;
 select prepare_audit_months();
-commit;

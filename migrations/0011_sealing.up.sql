@@ -1,5 +1,6 @@
 -- What learners write is sealed: beside each readable column its sealed one. New rows have only that; older ones
 -- are read as they are until `studently keys seal` has sealed them. Exactly one of the two is there.
+-- unsafe on purpose: ban-drop-not-null, constraint-missing-not-valid, many-locks: it is of the time before the first installation in use
 
 create table master_keys (
   id text primary key check (length(id) between 1 and 128),

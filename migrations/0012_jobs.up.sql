@@ -1,5 +1,6 @@
 -- Work that a committed command leaves behind. The row is the work: whoever does it removes the row in the transaction of
 -- the effect, so that both are there or neither. Redis only carries ids of it.
+-- unsafe on purpose: ban-drop-table, many-locks: it is of the time before the first installation in use
 
 create table jobs (
   id bigint generated always as identity primary key,

@@ -1,13 +1,12 @@
 -- What a learner may see of the audit log: what has happened to their own things, as GET /v1/events sends it
 -- (docs/adr/0024). In steps, so that commands are written meanwhile. Interrupted, it starts again.
 -- done when: select to_regclass('audit_events_learner') is null
+-- unsafe on purpose: require-concurrent-index-creation: an index of the parent alone reads nothing
+-- unsafe on purpose: require-concurrent-index-deletion, many-locks: an index of a partitioned table cannot be dropped concurrently
 
 -- step
-begin;
-set local lock_timeout = '2s';
 -- serves: what has happened to a learner's things since a snapshot, and everything done about one learner
 create index if not exists audit_events_news on only audit_events (learner_id, xid, id);
-commit;
 -- step: left behind by a run that was interrupted
 -- for each: select indexrelid::regclass::text from pg_index where not indisvalid and indexrelid::regclass::text like 'audit\_events\_%\_news'
 drop index concurrently {};
@@ -41,7 +40,4 @@ comment on function own_events is 'What has happened to the things of app.user_i
 revoke all on function own_events from public;
 grant execute on function own_events to studently_app;
 -- step: which the new one replaces
-begin;
-set local lock_timeout = '2s';
 drop index audit_events_learner;
-commit;

@@ -1,4 +1,5 @@
 -- The vectors of passages, beside them and small where they are compared first (docs/adr/0029).
+-- unsafe on purpose: ban-drop-column, scan-under-lock: it is of the time before the first installation in use
 
 create table vector_spaces (
   space smallint primary key check (space >= 0),

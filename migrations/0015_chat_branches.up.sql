@@ -1,4 +1,5 @@
 -- Chats that branch, are put away and are found: what a learner has done with a chat, and what each message is found by.
+-- unsafe on purpose: constraint-missing-not-valid, scan-under-lock, rows-in-migration: it is of the time before the first installation in use
 
 alter table chats
   add column archived_at timestamptz(3),

@@ -1,4 +1,5 @@
 -- What a passage stands under, where it ends, and what was embedded of it: so that a change asks the model for what is new alone.
+-- unsafe on purpose: constraint-missing-not-valid: it is of the time before the first installation in use
 
 alter table document_passages add column context_sealed bytea, add column ends_at integer, add column content_key bytea,
   add constraint document_passages_ends_at_check check (ends_at > starts_at),

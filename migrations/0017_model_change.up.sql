@@ -1,4 +1,5 @@
 -- Another model may take over while the one before goes on answering: docs/adr/0032.
+-- unsafe on purpose: scan-under-lock: vector_spaces has a handful of rows
 
 alter table vector_spaces
   add column url text check (url ~ '^https?://'),

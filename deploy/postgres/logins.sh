@@ -28,7 +28,7 @@ alter role studently set lock_timeout = '3s';
 alter role studently set idle_in_transaction_session_timeout = '5s';
 
 create role studently_migrator login nobypassrls password :'migrator';
-grant studently_owner to studently_migrator;
+grant studently_owner, pg_read_all_stats to studently_migrator; -- who is in the way, and how far replicas are
 select format('alter database %I owner to studently_migrator', current_database()) \gexec
 
 create role studently_reader login nobypassrls password :'reader';

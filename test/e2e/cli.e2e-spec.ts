@@ -95,7 +95,14 @@ describe('studently', () => {
         const all = before.answer['pending'];
         expect(await migrate('up')).toEqual({ code: 0, answer: { applied: all } });
         expect(await migrate('up')).toEqual({ code: 0, answer: { applied: [] } });
-        expect(await migrate('status')).toEqual({ code: 0, answer: { executed: all, pending: [] } });
+        expect(await migrate('status')).toEqual({ code: 0, answer: { executed: all, pending: [], backfill: [], contract: [] } });
+        expect(await migrate('backfill')).toEqual({ code: 0, answer: { changed: {} } });
+        expect(await migrate('contract', '--yes')).toEqual({ code: 0, answer: { contracted: [] } });
+        expect(await migrate('plan')).toEqual({ code: 0, answer: { migrations: [], findings: [], squawk: true } });
+        expect(await migrate('down', '--dry-run')).toEqual({ code: 0, answer: { reverted: [all!.at(-1)], dryRun: true } });
+        expect(await migrate('down', '--yes')).toEqual({ code: 0, answer: { reverted: [all!.at(-1)] } });
+        expect(await migrate('plan')).toMatchObject({ code: 0, answer: { migrations: [{ name: all!.at(-1) }], findings: [] } });
+        expect(await migrate('up')).toEqual({ code: 0, answer: { applied: [all!.at(-1)] } });
         expect(await migrate('down', '--all', '--yes')).toEqual({ code: 0, answer: { reverted: [...all!].reverse() } });
       } finally {
         await database.drop();

@@ -48,6 +48,7 @@ const WITHOUT_ENTITY = [
   'master_keys',
   'study_item_types',
   'studently_migrations',
+  'studently_migrations_progress',
 ];
 
 /** The SQL that would bring the database to what the entities say; by the recipe in stack.md. */

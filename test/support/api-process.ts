@@ -11,7 +11,8 @@ const LONGEST_END_MS = 40_000;
 
 /** What each program says when it is ready. */
 const PROGRAMS = { api: 'data platform is ready', worker: 'worker is ready' };
-const mainOf = (program: string) => join(__dirname, `../../dist/apps/${program}/src/main.js`);
+const DIST = join(__dirname, '../../dist');
+const mainOf = (program: string, dist = DIST) => join(dist, `apps/${program}/src/main.js`);
 
 /**
  * The sample has a test of its own; everywhere else a database begins empty. Requests are counted as always, but a test
@@ -38,8 +39,8 @@ export class ApiProcess {
     private readonly exited: Promise<number | null>,
   ) {}
 
-  /** Starts it and waits until it says that it is ready. @throws with its output if it ends instead */
-  static async start(settings: NodeJS.ProcessEnv, program: keyof typeof PROGRAMS = 'api'): Promise<ApiProcess> {
+  /** Starts it, or that of another release, and waits until it says that it is ready. @throws with its output if it ends instead */
+  static async start(settings: NodeJS.ProcessEnv, program: keyof typeof PROGRAMS = 'api', dist?: string): Promise<ApiProcess> {
     const port = settings['PORT'] ?? String(await freePort());
     const environment = {
       ...DEFAULTS,
@@ -49,7 +50,7 @@ export class ApiProcess {
       PORT: port,
       WORKER_PORT: port,
     };
-    const child = spawn(process.execPath, [mainOf(program)], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [mainOf(program, dist)], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
     const output: string[] = [];
     const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
     const ready = new Promise<void>((resolve) => {
@@ -70,8 +71,9 @@ export class ApiProcess {
   static async run(
     settings: NodeJS.ProcessEnv,
     program: keyof typeof PROGRAMS = 'api',
+    dist?: string,
   ): Promise<{ code: number | null; output: string }> {
-    const child = spawn(process.execPath, [mainOf(program)], {
+    const child = spawn(process.execPath, [mainOf(program, dist)], {
       env: { ...DEFAULTS, PORT: '0', WORKER_PORT: '0', ...dataFolderOf(settings), ...settings },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -34,10 +34,10 @@ export async function startServers(context: Context): Promise<Platform> {
   return { postgres, redis, settings };
 }
 
-/** The built API as a process of its own. */
-export function startApi(context: Context, settings: NodeJS.ProcessEnv): Promise<ApiProcess> {
+/** The built API as a process of its own, or that of another release. */
+export function startApi(context: Context, settings: NodeJS.ProcessEnv, dist?: string): Promise<ApiProcess> {
   return context.use(
-    () => ApiProcess.start({ NODE_ENV: 'production', ...settings }),
+    () => ApiProcess.start({ NODE_ENV: 'production', ...settings }, 'api', dist),
     (api) => api.stop('SIGKILL'),
   );
 }

@@ -35,7 +35,6 @@ async function openDatabase(settings: Settings): Promise<OpenDatabase> {
   return embedded;
 }
 
-/** Cheaper than to ask the migrator, which brings its own ORM. */
 async function isPending(target: DatabaseTarget): Promise<boolean> {
   try {
     await checkServer(target);

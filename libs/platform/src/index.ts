@@ -46,7 +46,9 @@ export { databaseStatus, type DatabaseStatus } from './persistence/database-stat
 export { OwnerSession } from './persistence/owner-session';
 export { LoneConnection } from './persistence/lone-connection';
 export { Expiry } from './persistence/expiry';
-export { Migrations, type MigrationStatus } from './persistence/migrations';
+export { planMigrations, type MigrationPlan, type PlannedPart } from './migrations/plan';
+export { MigrationStopped } from './migrations/script-runner';
+export { Migrations, type MigrationListener, type MigrationStatus } from './persistence/migrations';
 export { snapshotSees } from './persistence/read-token';
 export { checkServer } from './persistence/server-checks';
 export { servedTarget } from './persistence/served-target';

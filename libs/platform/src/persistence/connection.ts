@@ -1,6 +1,5 @@
 import type { Duplex } from 'node:stream';
 import type { Options } from '@mikro-orm/core';
-import { Migrator } from '@mikro-orm/migrations';
 import { PostgreSqlDriver } from '@mikro-orm/postgresql';
 import { Client, type Pool, type PoolClient } from 'pg';
 import type { StatementWatch } from '../statements/statement-watch';
@@ -72,7 +71,6 @@ export function ormOptions(
       ...connectionOptions(target, poolSize, patient),
       onPoolCreated: (pool: Pool) => prepare(pool, target, watch),
     },
-    extensions: [Migrator],
     // Values of failed statements may be personal data: nothing of them may reach a log.
     logger: () => undefined,
     discovery: { warnWhenNoEntities: false },

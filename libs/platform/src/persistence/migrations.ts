@@ -1,80 +1,108 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Migration } from '@mikro-orm/migrations';
-import { MikroORM } from '@mikro-orm/postgresql';
 import type { Client } from 'pg';
-import { ormOptions, type DatabaseTarget } from './connection';
+import { BackfillRunner, rowsLeft, type BackfillProgress, type BackfillState } from '../migrations/backfill-runner';
+import { MigrationFiles } from '../migrations/migration-files';
+import { MigrationStopped, ScriptRunner, type Haste, type Tell } from '../migrations/script-runner';
+import type { DatabaseTarget } from './connection';
 import { openConnection } from './open-connection';
 
 /** Any number will do, as long as it is always the same: one migration run at a time and database. */
 const MIGRATION_LOCK = 7_382_910;
 
-/** The folder of the SQL files: `migrations/` beside the project's package.json, in source and when built. */
-function migrationsFolder(): string {
-  let folder = __dirname;
-  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
-  return join(folder, 'migrations');
-}
-
 /** The names of all migrations of this release, in order: `0001_platform`. */
-export function knownMigrations(): string[] {
-  return readdirSync(migrationsFolder())
-    .filter((file) => file.endsWith('.up.sql'))
-    .map((file) => file.replace('.up.sql', ''))
-    .sort();
+export const knownMigrations = (): string[] => new MigrationFiles().names();
+
+/** Which migrations are done, and how far others are. Whoever logs in for migrations owns both, and they are no part of the schema. */
+const OWN_TABLES = `
+  create table if not exists studently_migrations (
+    id serial primary key, name varchar(255), executed_at timestamptz default current_timestamp
+  );
+  create table if not exists studently_migrations_progress (
+    name text not null, part text not null, steps integer not null default 0, cursor text[], rows bigint not null default 0,
+    is_done boolean not null default false, changed_at timestamptz(3) not null default clock_timestamp(),
+    primary key (name, part)
+  );
+  grant select on studently_migrations to studently_app, studently_worker`;
+
+/** Found by this name where it is looked at; and where our end of it is gone, its statement ends soon. */
+const MARK = `set application_name = 'studently migrate'; set client_connection_check_interval = '2s'`;
+
+type Part = 'up' | 'down' | 'backfill' | 'contract' | 'contract.down';
+
+interface Progress {
+  name: string;
+  part: Part;
+  steps: number;
+  cursor: string[] | null;
+  rows: number;
+  isDone: boolean;
 }
 
-function sqlFile(name: string): string {
-  return readFileSync(join(migrationsFolder(), name), 'utf8');
+export interface MigrationStatus {
+  /** Applied, oldest first. */
+  executed: string[];
+  /** Of this release, not yet applied. */
+  pending: string[];
+  /** Applied, and rows from before still have to be brought to it. */
+  backfill: string[];
+  /** Applied, and what the release before it needed is still there. */
+  contract: string[];
 }
 
-/** Begins a step of a migration that must not hold its locks until its end. */
-const STEP = /^-- step\b.*$/m;
-/** A query that says whether a migration in steps has been done. */
-const DONE_WHEN = /^-- done when: (.*)$/m;
-/** A query in a step, which then runs once for each of its answers, with the answer in place of `{}`: for partitions. */
-const FOR_EACH = /^-- for each: (.*)$/m;
+/** What is told while it takes its time. */
+export interface MigrationListener {
+  tell?: Tell;
+  progress?: (name: string, progress: BackfillProgress) => void;
+}
 
-/** A migration as the ORM's migrator wants it. Objects belong to studently_owner, whoever has logged in. */
-function migrationOf(name: string) {
-  return {
-    name,
-    class: class extends Migration {
-      /** With steps there is more than one transaction: each step is its own. */
-      override isTransactional(): boolean {
-        return !STEP.test(sqlFile(`${name}.up.sql`));
-      }
-      override async up() {
-        const file = sqlFile(`${name}.up.sql`);
-        if (this.isTransactional()) return this.runFile(file);
-        const [, done] = DONE_WHEN.exec(file)!;
-        const [isDone] = await this.answersTo(done!);
-        if (isDone === true) return; // interrupted before the migrator could note it
-        for (const step of file.split(STEP).slice(1)) await this.runStep(step);
-      }
-      override down() {
-        this.runFile(sqlFile(`${name}.down.sql`), this.isTransactional() ? 'local' : 'session');
-      }
-      private runFile(text: string, scope = 'local') {
-        this.addSql(`set ${scope} role studently_owner`);
-        this.addSql(text);
-        this.addSql('reset role');
-      }
-      /** At once, as what the next step does may depend on it. */
-      private async runStep(text: string): Promise<void> {
-        const [, each] = FOR_EACH.exec(text) ?? [];
-        const statements = each ? (await this.answersTo(each)).map((name) => text.replaceAll('{}', String(name))) : [text];
-        await this.execute('set session role studently_owner');
-        for (const statement of statements) await this.execute(statement);
-        await this.execute('reset role');
-      }
-      private async answersTo(query: string): Promise<unknown[]> {
-        const rows = (await this.execute(query)) as Record<string, unknown>[];
-        return rows.map((row) => Object.values(row)[0]);
-      }
-    },
-  };
+/** Brings a database to this release and back. Interrupted at any point, it may simply be run again. */
+export class Migrations {
+  constructor(
+    private readonly target: DatabaseTarget,
+    private readonly listener: MigrationListener = {},
+    private readonly files = new MigrationFiles(),
+  ) {}
+
+  async status(): Promise<MigrationStatus> {
+    return this.withConnection((session) => session.status());
+  }
+
+  /** Applies what is pending. Where nobody can be served meanwhile, also what would come later. @returns the names of what was applied */
+  async up(): Promise<string[]> {
+    return this.withConnection((session) => session.up());
+  }
+
+  /** Takes back the latest migration, or all. @returns the names of what was taken back */
+  async down(options: { all?: boolean } = {}): Promise<string[]> {
+    return this.withConnection((session) => session.down(options.all ?? false));
+  }
+
+  /** Brings rows from before to what is applied. @returns how many were changed, of each that was not complete */
+  async backfill(): Promise<Record<string, number>> {
+    return this.withConnection((session) => session.backfill());
+  }
+
+  /** How many rows each backfill still has to look after. */
+  async left(): Promise<Record<string, number>> {
+    return this.withConnection((session) => session.left());
+  }
+
+  /** Removes what only the release before needed. @returns of which migrations. @throws MigrationStopped `BACKFILL_UNFINISHED` */
+  async contract(): Promise<string[]> {
+    return this.withConnection((session) => session.contract());
+  }
+
+  private async withConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const client = await openConnection(this.target, { patient: true });
+    try {
+      if (!this.target.embedded) await client.query(MARK);
+      await takeLock(client);
+      return await work(new Session(client, this.target.embedded, this.files, this.listener));
+    } finally {
+      await client.query('select pg_advisory_unlock($1)', [MIGRATION_LOCK]).catch(() => undefined);
+      await client.end();
+    }
+  }
 }
 
 /** By asking again and again: whoever waits inside a statement is waited for by an index that is built concurrently. */
@@ -86,63 +114,203 @@ async function takeLock(connection: Client): Promise<void> {
   }
 }
 
-export interface MigrationStatus {
-  /** Applied, oldest first. */
-  executed: string[];
-  /** Of this release, not yet applied. */
-  pending: string[];
-}
+/** One run, on one connection: as long as the server still works for it, nobody else begins. */
+class Session {
+  private readonly scripts: ScriptRunner;
+  private readonly tell: Tell;
 
-/** Brings a database to this release and back. Interrupted at any point, it may simply be run again. */
-export class Migrations {
-  constructor(private readonly target: DatabaseTarget) {}
-
-  async status(): Promise<MigrationStatus> {
-    return this.withMigrator(async (orm) => this.statusOf(orm));
+  constructor(
+    private readonly client: Client,
+    private readonly isEmbedded: boolean,
+    private readonly files: MigrationFiles,
+    private readonly listener: MigrationListener,
+  ) {
+    this.tell = listener.tell ?? (() => undefined);
+    this.scripts = new ScriptRunner(client, this.tell);
   }
 
-  /** Applies what is pending. @returns the names of what was applied */
+  async status(): Promise<MigrationStatus> {
+    const { rows } = await this.client.query<{ own: string | null; progress: string | null }>(
+      `select to_regclass('public.studently_migrations')::text as own, to_regclass('public.studently_migrations_progress')::text as progress`,
+    );
+    const executed = rows[0]!.own ? await this.executed() : [];
+    const done = rows[0]!.progress ? (await this.progress()).filter(({ isDone }) => isDone) : [];
+    const isOpen = (name: string, part: 'backfill' | 'contract') =>
+      this.files.has(name, part) && !done.some((each) => each.name === name && each.part === part);
+    const known = executed.filter((name) => this.files.has(name, 'up'));
+    return {
+      executed,
+      pending: this.files.names().filter((name) => !executed.includes(name)),
+      backfill: known.filter((name) => isOpen(name, 'backfill')),
+      contract: known.filter((name) => isOpen(name, 'contract')),
+    };
+  }
+
   async up(): Promise<string[]> {
-    return this.withMigrator(async (orm) => {
-      await orm.em.getConnection().execute(sqlFile('bootstrap.sql'));
-      const applied = await orm.migrator.up();
-      await orm.em.getConnection().execute('grant select on studently_migrations to studently_app, studently_worker');
-      return applied.map((migration) => migration.name);
+    await this.client.query(this.files.read('bootstrap.sql'));
+    await this.client.query(OWN_TABLES);
+    await this.refuseHalf('down', 'contract.down');
+    const before = await this.executed();
+    const isAlone = this.isEmbedded || before.length === 0;
+    const applied: string[] = [];
+    for (const name of this.files.names().filter((each) => !before.includes(each))) {
+      await this.apply(name, isAlone);
+      applied.push(name);
+    }
+    await this.settle();
+    return applied;
+  }
+
+  async down(all: boolean): Promise<string[]> {
+    const { executed } = await this.status();
+    if (executed.length === 0) return [];
+    await this.client.query(OWN_TABLES);
+    await this.refuseHalf('up', 'contract');
+    const names = executed.toReversed();
+    for (const name of all ? names : names.slice(0, 1)) await this.takeBack(name);
+    await this.settle();
+    return all ? names : names.slice(0, 1);
+  }
+
+  async backfill(): Promise<Record<string, number>> {
+    const changed: Record<string, number> = {};
+    for (const name of await this.withPart('backfill')) {
+      const rows = await this.fill(name, this.haste(false));
+      if (rows !== undefined) changed[name] = rows;
+    }
+    await this.settle();
+    return changed;
+  }
+
+  async left(): Promise<Record<string, number>> {
+    const left: Record<string, number> = {};
+    for (const name of await this.withPart('backfill')) left[name] = await rowsLeft(this.client, this.files.backfill(name));
+    return left;
+  }
+
+  async contract(): Promise<string[]> {
+    await this.client.query(OWN_TABLES);
+    await this.refuseHalf('up', 'down', 'contract.down');
+    const { contract } = await this.status();
+    for (const name of contract) {
+      const left = this.files.has(name, 'backfill') ? await rowsLeft(this.client, this.files.backfill(name)) : 0;
+      if (left > 0) {
+        throw new MigrationStopped(
+          'BACKFILL_UNFINISHED',
+          `${name} still needs something of ${left} rows. Nothing of it was removed. First: npx studently migrate backfill`,
+        );
+      }
+      await this.runScript(name, 'contract', this.haste(false), this.noteOf(name, 'contract', 0, true));
+    }
+    await this.settle();
+    return contract;
+  }
+
+  /** Where nobody is served, all of a migration at once: it counts as applied when nothing of it is open. */
+  private async apply(name: string, isAlone: boolean): Promise<void> {
+    const finish = `insert into studently_migrations (name) values ('${name}'); delete from studently_migrations_progress where name = '${name}' and part = 'up'`;
+    const isMore = isAlone && (this.files.has(name, 'backfill') || this.files.has(name, 'contract'));
+    const haste = this.haste(isAlone);
+    await this.runScript(
+      name,
+      'up',
+      haste,
+      isMore ? this.noteOf(name, 'up', this.files.script(name, 'up').steps.length) : finish,
+    );
+    if (!isMore) return;
+    if (this.files.has(name, 'backfill')) await this.fill(name, haste);
+    if (this.files.has(name, 'contract')) {
+      await this.runScript(name, 'contract', haste, this.noteOf(name, 'contract', 0, true));
+    }
+    await this.client.query(finish);
+  }
+
+  private async takeBack(name: string): Promise<void> {
+    const progress = await this.progress();
+    if (progress.some((each) => each.name === name && each.part === 'contract')) {
+      const finish = `delete from studently_migrations_progress where name = '${name}' and part in ('contract', 'contract.down')`;
+      await this.runScript(name, 'contract.down', this.haste(false), finish);
+    }
+    const finish = `delete from studently_migrations where name = '${name}'; delete from studently_migrations_progress where name = '${name}'`;
+    await this.runScript(name, 'down', this.haste(false), finish);
+  }
+
+  /** @returns how many rows it has changed; undefined: it was complete */
+  private async fill(name: string, haste: Haste): Promise<number | undefined> {
+    const backfill = this.files.backfill(name);
+    const from = (await this.progress()).find((each) => each.name === name && each.part === 'backfill');
+    if (from?.isDone && (await rowsLeft(this.client, backfill)) === 0) return undefined;
+    const note = (state: BackfillState) => this.backfillNote(name, state);
+    const progress = (at: BackfillProgress) => this.listener.progress?.(name, at);
+    const runner = new BackfillRunner(this.client, backfill, haste, note, this.tell, progress);
+    const changed = await runner.run({ cursor: from?.cursor ?? undefined, rows: Number(from?.rows ?? 0) });
+    await this.client.query(this.noteOf(name, 'backfill', 0, true));
+    return changed;
+  }
+
+  private async runScript(name: string, part: Exclude<Part, 'backfill'>, haste: Haste, finish: string): Promise<void> {
+    const at = (await this.progress()).find((each) => each.name === name && each.part === part);
+    await this.scripts.run(this.files.script(name, part), haste, {
+      done: at?.steps ?? 0,
+      note: (steps) => this.noteOf(name, part, steps),
+      finish,
     });
   }
 
-  /** Takes back the latest migration, or all. @returns the names of what was taken back */
-  async down(options: { all?: boolean } = {}): Promise<string[]> {
-    return this.withMigrator(async (orm) =>
-      (await orm.migrator.down(options.all ? { to: 0 } : undefined)).map((migration) => migration.name),
+  /** Where the application may be in use nothing may stand in its way; embedded there is nobody else. */
+  private haste(isAlone: boolean): Haste {
+    return isAlone || this.isEmbedded ? 'unlimited' : 'limited';
+  }
+
+  private noteOf(name: string, part: Part, steps: number, isDone = false): string {
+    return `insert into studently_migrations_progress (name, part, steps, is_done) values ('${name}', '${part}', ${steps}, ${isDone})
+      on conflict (name, part) do update set steps = excluded.steps, is_done = excluded.is_done, changed_at = clock_timestamp()`;
+  }
+
+  private backfillNote(name: string, { cursor, rows }: BackfillState): string {
+    const keys = cursor ? `array[${cursor.map((key) => this.client.escapeLiteral(key)).join(', ')}]` : 'null';
+    return `insert into studently_migrations_progress (name, part, cursor, rows) values ('${name}', 'backfill', ${keys}, ${rows})
+      on conflict (name, part) do update set cursor = excluded.cursor, rows = excluded.rows, is_done = false, changed_at = clock_timestamp()`;
+  }
+
+  private async executed(): Promise<string[]> {
+    const { rows } = await this.client.query<{ name: string }>('select name from studently_migrations order by id');
+    return rows.map(({ name }) => name);
+  }
+
+  private async progress(): Promise<Progress[]> {
+    const { rows } = await this.client.query<Progress>(
+      'select name, part, steps, cursor, rows, is_done as "isDone" from studently_migrations_progress',
+    );
+    return rows;
+  }
+
+  private async withPart(part: 'backfill' | 'contract'): Promise<string[]> {
+    const { executed } = await this.status();
+    const names = executed.filter((name) => this.files.has(name, part));
+    if (names.length > 0) await this.client.query(OWN_TABLES);
+    return names;
+  }
+
+  /** One way at a time: what has been begun is ended before it is turned round. */
+  private async refuseHalf(...parts: Part[]): Promise<void> {
+    const half = (await this.progress()).find(({ part, isDone, steps }) => parts.includes(part) && !isDone && steps > 0);
+    if (!half) return;
+    const command = {
+      up: 'up',
+      down: 'down --yes',
+      contract: 'contract --yes',
+      'contract.down': 'down --yes',
+      backfill: 'backfill',
+    };
+    throw new MigrationStopped(
+      'MIGRATION_UNFINISHED',
+      `${half.name}.${half.part}.sql was interrupted after step ${half.steps}. First: npx studently migrate ${command[half.part]}`,
     );
   }
 
-  private async statusOf(orm: MikroORM): Promise<MigrationStatus> {
-    const executed = (await orm.migrator.getExecuted()).map((migration) => migration.name);
-    return { executed, pending: knownMigrations().filter((name) => !executed.includes(name)) };
-  }
-
-  private async withMigrator<T>(work: (orm: MikroORM) => Promise<T>): Promise<T> {
-    const lock = await openConnection(this.target, { patient: true });
-    let orm: MikroORM | undefined;
-    try {
-      await takeLock(lock);
-      orm = await MikroORM.init({
-        ...ormOptions(this.target, 1, true),
-        entities: [],
-        migrations: {
-          tableName: 'studently_migrations',
-          migrationsList: knownMigrations().map(migrationOf),
-          snapshot: false,
-          allOrNothing: false, // each is committed by itself, so that its locks are held no longer
-        },
-      });
-      return await work(orm);
-    } finally {
-      await orm?.close(true);
-      await lock.query('select pg_advisory_unlock($1)', [MIGRATION_LOCK]).catch(() => undefined);
-      await lock.end();
-    }
+  /** Steps are committed without waiting for the disk, so that locks are shorter; what is said to be done is on it. */
+  private async settle(): Promise<void> {
+    await this.client.query(`select pg_logical_emit_message(true, 'studently', 'migrated')`);
   }
 }

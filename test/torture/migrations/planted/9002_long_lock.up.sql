@@ -1,0 +1,3 @@
+-- unsafe on purpose: many-locks: the torture has to find it
+alter table chats add column planted text;
+select pg_sleep(0.6);
