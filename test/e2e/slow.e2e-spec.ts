@@ -156,7 +156,7 @@ const DATABASE = 'slow';
     server = await server.restart();
     await run(10);
     await slow();
-    const [{ statement }] = (await counted()) as [{ statement: string }];
+    const { statement } = (await counted())[0]!;
     expect(await counted()).toMatchObject([{ calls: 25 }]);
 
     await rows(

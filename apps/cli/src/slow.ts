@@ -85,6 +85,8 @@ function inFull({ at, requestId, statement, milliseconds, outcome, plan, sql }: 
 interface PlanNode {
   'Node Type': string;
   'Total Cost'?: number;
+  'Index Name'?: string;
+  'Relation Name'?: string;
   'Plan Rows'?: number;
   Plans?: PlanNode[];
   [detail: string]: unknown;
@@ -95,10 +97,7 @@ const SHOWN = ['Index Cond', 'Hash Cond', 'Merge Cond', 'Join Filter', 'Recheck 
 /** As EXPLAIN writes it. */
 function planText(node: PlanNode, depth = 0): string {
   const indent = '  '.repeat(depth);
-  const on = [
-    node['Index Name'] && `using ${String(node['Index Name'])}`,
-    node['Relation Name'] && `on ${String(node['Relation Name'])}`,
-  ];
+  const on = [node['Index Name'] && `using ${node['Index Name']}`, node['Relation Name'] && `on ${node['Relation Name']}`];
   const details = SHOWN.filter((name) => node[name] !== undefined).map(
     (name) => `\n${indent}    ${name}: ${String(node[name])}`,
   );

@@ -147,7 +147,7 @@ async function bloatOf(session: OwnerSession, { table, method, rows, bytes, isPa
   const [sample] = await session.query<{ width: number | null }>(
     `select avg(${width})::float8 as width from (select * from ${table} limit ${SAMPLE_ROWS}) sampled`,
   );
-  if (sample?.width == null) return undefined;
+  if (!sample || sample.width === null) return undefined;
   const tuple = 8 + Math.ceil(sample.width / 8) * 8 + 4;
   const pages = 1 + Math.ceil((rows * tuple) / (0.9 * (8192 - 40)));
   return bytes / (pages * 8192);
