@@ -231,10 +231,7 @@ describe('studently doctor, of the way to a server', () => {
 
   async function inTheClear(server: PostgresServer, url: string): Promise<void> {
     const admin = (statement: string) =>
-      withClient(
-        `${server.url('studently')}?sslmode=no-verify`,
-        async (client) => (await client.query(statement)).rows[0] as any,
-      );
+      withClient(`${server.url('studently')}?sslmode=no-verify`, async (client) => (await client.query(statement)).rows[0]);
     const { file } = await admin(`select current_setting('hba_file') as file`);
     writeFileSync(file, 'host all all 127.0.0.0/8 scram-sha-256\n');
     await admin('select pg_reload_conf()');
@@ -243,7 +240,7 @@ describe('studently doctor, of the way to a server', () => {
         connectionString: server.url('studently'),
         ssl: false,
         stream: () => bound(address),
-      } as never);
+      });
       client.on('error', () => undefined);
       return client;
     };
