@@ -38,6 +38,7 @@ create table published_passages (
   ) stored,
   space smallint constraint published_passages_space references vector_spaces (space),
   embedding halfvec(1536),
+  signs bit(1536) generated always as (binary_quantize(embedding)::bit(1536)) stored,
   primary key (user_id, id),
   -- serves: one document's passages, also when they leave with it
   constraint published_passages_ordinal unique (user_id, document_id, ordinal),
@@ -48,6 +49,8 @@ create table published_passages (
 comment on column published_passages.id is 'That of the passage that it is a copy of.';
 comment on column published_passages.headings is 'Those that it stands under, one a line; null where there are none.';
 comment on column published_passages.embedding is 'One long; null where there is no word that the model knows.';
+-- serves: the nearest of what a filter lets through, by their signs, which are all that is read of them
+create index published_passages_signs on published_passages (user_id, document_id) include (space, id, signs);
 -- serves: the nearest of very many
 create index published_passages_nearest on published_passages using hnsw (embedding halfvec_cosine_ops);
 -- serves: searches by words

@@ -72,7 +72,7 @@ async function measure(name: string, options: { runs: number; seconds: number; p
   progress(`${name} (load average ${loadAverage.toFixed(2)})`);
   current = new BenchContext({ runs, seconds, progress, profiling: options.profile });
   try {
-    const { checks, cpuMicros = null, details = {}, notes = [], perRun } = await run(current);
+    const { checks, cpuMicros = null, details = {}, notes = [], perRun, curve } = await run(current);
     const [{ value, limit = null, ratio = null, unit }] = checks;
     const met = checks.every((check) => check.met);
     if (options.profile) await saveProfile(name, current.profile);
@@ -92,6 +92,7 @@ async function measure(name: string, options: { runs: number; seconds: number; p
       runs,
       seconds,
       ...(perRun !== undefined && { perRun }),
+      ...(curve && { curve }),
     };
   } finally {
     await current.close();

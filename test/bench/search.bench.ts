@@ -1,22 +1,20 @@
-import type { Client } from 'pg';
 import { HttpClient, newLearner, type TestLearner } from '../support/http';
 import { withClient } from '../support/servers';
 import type { BenchContext } from './harness/context';
 import { interleave } from './harness/interleave';
-import { startLoad, type LoadRequest } from './harness/load';
-import { exactSearch, quantizedSearch, quantizePassages, writePassages, writeQuestions } from './harness/passages';
-import { pgbench, type Script } from './harness/pgbench';
+import { startLoad } from './harness/load';
+import { exactSearch, quantizePassages, writePassages, writeQuestions } from './harness/passages';
+import { pgbench } from './harness/pgbench';
+import { enoughCandidates, foundBy, K, RECALL, recallCheck, recallOf, requestOf, scriptsOf, search } from './harness/searches';
 import { DATABASE, startApi, startServers } from '../support/platform';
 import { number } from './harness/table';
-import { atMost, type Check, type Measured } from './harness/workload';
+import { atMost, type Measured } from './harness/workload';
 
 const MANY = 10_000;
 const FEW = 100;
 /** So that they are 100k in all. */
 const OTHERS = { learners: 9, passages: MANY };
 const QUESTIONS = 32;
-const K = 10;
-const RECALL = 0.99;
 
 export const name = 'search';
 export const goal =
@@ -54,10 +52,7 @@ export async function run(context: BenchContext): Promise<Measured> {
       seconds,
       requests: questions.map((question) => requestOf(learner, question)),
     });
-  const scripts: Script[] = questions.map((question, index) => ({
-    name: `question-${index}`,
-    text: `${quantizedSearch(scholar.id, question, candidates).replaceAll('\n', ' ')};\n`,
-  }));
+  const scripts = scriptsOf(scholar.id, questions, candidates);
   const { platform, limit, few } = await interleave(context, {
     platform: load(scholar),
     limit: (seconds) => pgbench(context, { url: postgres.url(DATABASE), clients: 1, seconds, scripts }),
@@ -93,50 +88,4 @@ export async function run(context: BenchContext): Promise<Measured> {
         'rest is PostgreSQL',
     ],
   };
-}
-
-function requestOf(learner: TestLearner, question: string): LoadRequest {
-  return {
-    method: 'POST',
-    path: '/v1/documents/search',
-    headers: { authorization: `Bearer ${learner.token}`, 'content-type': 'application/json' },
-    body: `{"vector":${question},"k":${K}}`,
-  };
-}
-
-/** @returns the ids that the API finds @throws if they are too few */
-async function search({ http }: TestLearner, question: string): Promise<string[]> {
-  const { status, body, text } = await http.post('/v1/documents/search', `{"vector":${question},"k":${K}}`);
-  if (status !== 200 || body.items.length !== K) throw new Error(`The search answered ${status}: ${text.slice(0, 300)}`);
-  return body.items.map((item: { passage: { id: string } }) => item.passage.id);
-}
-
-/** The ids that a statement finds for each question. */
-async function foundBy(client: Client, questions: readonly string[], sql: (question: string) => string): Promise<string[][]> {
-  const found: string[][] = [];
-  for (const question of questions) {
-    const { rows } = await client.query<{ id: string }>(sql(question));
-    found.push(rows.map(({ id }) => id));
-  }
-  return found;
-}
-
-/** The fewest candidates, of some sizes, with which the limit's search is as right as it has to be. */
-async function enoughCandidates(client: Client, userId: string, questions: readonly string[], truths: readonly string[][]) {
-  for (let candidates = 25; candidates <= MANY; candidates *= 2) {
-    const found = await foundBy(client, questions, (question) => quantizedSearch(userId, question, candidates));
-    const limitRecall = recallOf(found, truths);
-    if (limitRecall >= RECALL) return { candidates, limitRecall };
-  }
-  throw new Error('The limit does not find what is there');
-}
-
-/** Which part of what should be found is found. */
-function recallOf(found: readonly string[][], truths: readonly string[][]): number {
-  const hits = truths.map((truth, index) => truth.filter((id) => found[index]!.includes(id)).length / truth.length);
-  return hits.reduce((sum, part) => sum + part, 0) / hits.length;
-}
-
-function recallCheck(value: number, limit: number): Check {
-  return { name: `recall@${K}`, value, unit: 'of 1', limit, goal: `≥ ${RECALL}`, met: value >= RECALL };
 }

@@ -60,7 +60,7 @@ describe.each(waysToRun)('shared documents, $name', (way) => {
         score: expect.closeTo(1, 3),
       },
     ]);
-    expect(meta).toMatchObject({ strategy: 'shared-exact', why: expect.any(String), estimatedMatches: 1 });
+    expect(meta).toMatchObject({ strategy: 'shared-signs', why: expect.any(String), estimatedMatches: 1 });
     expect(await found(ada.http, { text: 'numbats', mode: 'text', filter, scope: 'all' })).toEqual([path]);
     expect(await found(ada.http, { vector: vector(1), filter, scope: 'own' })).toEqual([]);
     expect(await found(ada.http, { vector: vector(1), filter })).toEqual([]);
@@ -87,7 +87,7 @@ describe.each(waysToRun)('shared documents, $name', (way) => {
       document: { publishedBy: teacher.id },
       passage: { ordinal: 1, text: expect.stringContaining('Chlorophyll'), highlights: expect.any(Array) },
     });
-    expect(meta.strategy).toMatch(/^(exact|signs)\+shared-exact\+text$/);
+    expect(meta.strategy).toMatch(/^(exact|signs)\+shared-signs\+text$/);
     expect((await teacher.http.delete(path)).status).toBe(204);
     expect((await search(ada.http, asked)).items).toEqual([]);
   });

@@ -26,7 +26,7 @@ if (missing.length > 0 && process.env['CI'] === 'true') throw new Error(`Missing
 });
 
 async function ask(context: EvalContext) {
-  return rankingsOf(context, await startPlatform(context), faq.name, some(faq.read({ seed: SEED, full: false })));
+  return rankingsOf(context, await startPlatform(context), faq.name, some(await faq.read({ seed: SEED, full: false })));
 }
 
 function some({ documents, questions }: JudgedSet): JudgedSet {

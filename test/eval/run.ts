@@ -76,7 +76,7 @@ async function collect({ sources, seed, full }: Options): Promise<Kept> {
     const rankings: Rankings[] = [];
     for (const source of sources) {
       current.progress(source.name);
-      rankings.push(await rankingsOf(current, platform, source.name, source.read({ seed, full })));
+      rankings.push(await rankingsOf(current, platform, source.name, await source.read({ seed, full })));
     }
     return { machine: thisMachine(), seed, full, rankings };
   } finally {

@@ -8,6 +8,8 @@ const DISTINCT = 10_000;
 const PASSAGES_A_DOCUMENT = 10;
 /** How long the noise is beside a topic, which is 1 long: two passages of one topic then have a cosine of about 0.7. */
 const PASSAGE_NOISE = 0.65;
+/** How much of another passage there is in one that is near to a first. */
+const NEIGHBOUR = 0.5;
 /** Of a question beside the passage that it is near to. */
 const QUESTION_NOISE = 0.3;
 const DIMENSIONS = 1536;
@@ -56,7 +58,7 @@ export async function writePassages(
   others: { learners: number; passages: number },
 ): Promise<void> {
   await client.query(WITHOUT_FOREIGN_KEYS);
-  await client.query(VECTORS);
+  await writeVectors(client, Math.max(others.passages, ...owners.map(({ passages }) => passages)));
   await client.query(OTHER_LEARNERS, [others.learners]);
   const write = async (...values: [userId: string | null, passages: number, learners: number]) => {
     for (const statement of [DOCUMENTS, PASSAGES, PASSAGE_VECTORS]) await client.query(statement, values);
@@ -64,6 +66,19 @@ export async function writePassages(
   for (const { userId, passages } of owners) await write(userId, passages, 1);
   await write(null, others.passages, others.learners);
   for (const table of ['documents', 'document_passages', 'passage_vectors']) await client.query(`vacuum analyze ${table}`);
+}
+
+/** So many (10,000 at least) in the table `bench_vectors (nr, vector)`: beyond the first 10,000 each is near one of them, and so in its cluster. */
+export async function writeVectors(client: Client, count: number): Promise<void> {
+  await client.query(VECTORS);
+  await client.query(
+    `insert into bench_vectors
+     select numbers.nr, l2_normalize(near.vector + other.vector * array_fill(${NEIGHBOUR}::real, array[${DIMENSIONS}])::vector)
+     from generate_series(${DISTINCT + 1}, $1::int) numbers (nr)
+     join bench_vectors near on near.nr = 1 + numbers.nr % ${DISTINCT}
+     join bench_vectors other on other.nr = 1 + (numbers.nr + 97 * (numbers.nr / ${DISTINCT})) % ${DISTINCT}`,
+    [count],
+  );
 }
 
 /** Vectors near some of a learner's first `passages`, as text. */

@@ -8,6 +8,8 @@ const PLANNED = [
   'cold-read',
   'append',
   'search',
+  'search-curve',
+  'shared-search',
   'due',
   'review',
   'import',
@@ -29,7 +31,7 @@ Written by \`npm run bench -- --save\`; do not edit. The figures in full: [resul
 ![Each workload against its limit, and latencies](overview.svg)
 
 ${table(results)}
-
+${results.flatMap(({ workload, curve }) => (curve ? [`\n![${curve.title}](${workload}.svg)\n`] : [])).join('')}
 ## Reading
 
 ${results.map(reading).join('\n\n')}
@@ -82,6 +84,10 @@ with \`LOG_ACCESS=false\`: the limits write no access log either.
   1536 dimensions in 100 clusters. Limit: [the best SQL found](../../test/bench/harness/passages.ts), alone, without row-level
   security, in a table made for it: a \`bit(1536)\` of each vector's signs, compared first, and the best candidates by their
   \`halfvec\`; as many candidates as recall 0.99 needs on this set. What is right is what comparing every passage finds.
+- **search-curve**: as search, for learners with 1,000 to 1,000,000 passages in one database; beyond the first 10,000 a passage is near two others.
+- **shared-search**: the statement that finds the nearest published passages, without HTTP, on one connection: as it chooses, always by the index, and always
+  by the signs, under filters that let one in 1 to 1,000 of 20,000 through, most of them nothing of what is near the question. What is right is what
+  comparing each vector finds.
 - **start**: from the start of the process until \`GET /health/ready\` answers 200.
 
 ## Machine

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { format } from 'prettier';
 import { ROOT, thisMachine } from './machine';
+import { curveOf } from './curve';
 import { plotOf } from './plot';
 import { readmeOf } from './readme';
 import type { Result, Saved } from './workload';
@@ -22,6 +23,7 @@ export async function save(results: Result[]): Promise<void> {
   writeFileSync(file, `${JSON.stringify(all, rounded, 2)}\n`);
   writeFileSync(join(FOLDER, 'README.md'), await format(readmeOf(all, flames), { parser: 'markdown', printWidth: 128 }));
   writeFileSync(join(FOLDER, 'overview.svg'), plotOf(all));
+  for (const { workload, curve } of all) if (curve) writeFileSync(join(FOLDER, `${workload}.svg`), curveOf(curve));
 }
 
 /** Four digits are more than any of these figures can bear. */

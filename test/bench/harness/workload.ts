@@ -13,6 +13,18 @@ export interface Check {
   met: boolean;
 }
 
+/** What was measured where something is `x` large; of the platform and of the limit, in the same unit. */
+export interface CurvePoint {
+  x: number;
+  platform: number;
+  limit: number;
+}
+
+export interface Curve {
+  title: string;
+  points: CurvePoint[];
+}
+
 /** What one workload measured: the first check's figures, and all of them. */
 export interface Result {
   workload: string;
@@ -34,6 +46,7 @@ export interface Result {
   seconds: number;
   /** What one run is, where it is no time. */
   perRun?: string;
+  curve?: Curve;
 }
 
 /** A result with the machine that it holds for. */
@@ -54,6 +67,8 @@ export interface Measured {
   perRun?: string;
   /** For the report: what a reader should know beside the checks. */
   notes?: string[];
+  /** Is drawn. */
+  curve?: Curve;
 }
 
 /** A throughput against its limit. */

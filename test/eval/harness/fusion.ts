@@ -5,17 +5,24 @@ import { mean, scoresOf } from './metrics';
 import { documentsOf, type Asked, type Found, type Rankings } from './rankings';
 
 /** What is added to a place, in the search itself. */
-const CONSTANT_NOW = K;
+export const CONSTANT_NOW = K;
 /** A smaller one lets the first places of a ranking count more. */
 const CONSTANTS = [10, 20, 60];
 
+/** Of a question, by the words of it that count: in their stems, without those that are in every text. */
 export const LENGTHS = ['short', 'medium', 'long'] as const;
 export type Length = (typeof LENGTHS)[number];
-export const WORDS_OF_LENGTH: Record<Length, string> = { short: '1–2 words', medium: '3–6 words', long: '7 words and more' };
+export const WORDS_OF_LENGTH: Record<Length, string> = {
+  short: 'up to 2 words',
+  medium: '3–6 words',
+  long: '7 words and more',
+};
+
+export const lengthOf = ({ words }: Pick<Asked, 'words'>): Length => (words <= 2 ? 'short' : words <= 6 ? 'medium' : 'long');
 
 /** What the search gives words, of words and meaning together. */
 export function shareNow(length: Length): number {
-  const { byWords, byMeaning } = weightsFor({ short: 2, medium: 5, long: 10 }[length]);
+  const { byWords, byMeaning } = weightsFor({ short: 2, medium: 6, long: 7 }[length]);
   return byWords / (byWords + byMeaning);
 }
 
@@ -42,11 +49,6 @@ export interface Tuned {
   vector: number;
   best: number;
   now: number;
-}
-
-export function lengthOf(question: string): Length {
-  const words = question.split(/\s+/).filter((word) => /[\p{L}\p{N}]/u.test(word)).length;
-  return words <= 2 ? 'short' : words <= 6 ? 'medium' : 'long';
 }
 
 /**
@@ -81,7 +83,7 @@ export function tune(sets: readonly Rankings[]): Tuning {
 function tunedWith(sets: readonly Rankings[], constant: number): Tuned[] {
   return LENGTHS.flatMap((length) => {
     const bySet = sets
-      .map(({ asked }) => halvesOf(asked).tuning.filter(({ text }) => lengthOf(text) === length))
+      .map(({ asked }) => halvesOf(asked).tuning.filter((one) => lengthOf(one) === length))
       .filter((asked) => asked.length > 0);
     if (bySet.length === 0) return [];
     const at = (share: number, k = constant) =>
@@ -110,7 +112,7 @@ export function fusedOffline(sets: readonly Rankings[], { constant, lengths }: T
   return sets.map(({ set, asked }) => {
     const { reported } = halvesOf(asked);
     const by = (shareOf: (length: Length) => number, k?: number) =>
-      reported.map((one) => ndcgOf(fused(one.found, shareOf(lengthOf(one.text)), k), one));
+      reported.map((one) => ndcgOf(fused(one.found, shareOf(lengthOf(one)), k), one));
     const now = by(shareNow);
     const then = by((length) => found[length] ?? shareNow(length), constant);
     return { set, now: mean(now), tuned: mean(then), difference: differenceOf(then, now) };

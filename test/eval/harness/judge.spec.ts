@@ -11,6 +11,7 @@ const set = (text: number, vector: number, hybrid: number): Rankings => ({
   passages: 10,
   asked: Array.from({ length: 20 }, (_, nr): Asked => ({
     text: `question ${nr}`,
+    words: 1,
     relevant: ['right'],
     found: { text: found(text), vector: found(vector), hybrid: found(hybrid) },
   })),

@@ -12,6 +12,8 @@ export interface Found {
 /** What the platform answers to a question by each method, best first. */
 export interface Asked {
   text: string;
+  /** How many of its words count, as the search counts them. */
+  words: number;
   relevant: string[];
   found: Record<Method, Found[]>;
 }

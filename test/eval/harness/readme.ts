@@ -1,5 +1,5 @@
 import { SOURCES } from '../sets';
-import { shareNow, WORDS_OF_LENGTH } from './fusion';
+import { CONSTANT_NOW, shareNow, WORDS_OF_LENGTH } from './fusion';
 import { broken } from './judge';
 import { figure, reading, rowsOf, signed, type Report } from './report';
 
@@ -36,9 +36,9 @@ Hybrid must never be below the better of its parts beyond chance, and above it o
 
 ## How much words should count
 
-Hybrid search adds up 1 / (60 + place) of the rankings by words, by meaning and by titles. On the tuning halves other weights of words and
+Hybrid search adds up 1 / (${CONSTANT_NOW} + place) of the rankings by words, by meaning and by titles. On the tuning halves other weights of words and
 meaning were tried, for each length of question by itself: the two rankings that the platform gives for \`text\` (with titles) and for \`vector\`,
-fused outside of it. Instead of the constant 60, others were tried as well: a smaller one lets first places count more.
+fused outside of it. Instead of the constant ${CONSTANT_NOW}, others were tried as well: a smaller one lets first places count more.
 At best, nDCG@10 is ${constants.map(({ constant: one, ndcg }) => `${figure(ndcg)} with ${one}`).join(', ')}. "Best" is with ${constant}.
 
 ![nDCG@10 by the share of words in the fusion](tuning.svg)

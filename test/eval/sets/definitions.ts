@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { NewDocument } from '@studently/ai-interactions';
+import { readFoldoc } from '@studently/datasets';
 import { packageFolder } from '../../../libs/datasets/src/package-folder';
-import { FOLDOC, readFoldoc, type Article } from './foldoc';
-import { chosen, documentId, wordsOf, type JudgedSet, type SampleSize, type Source } from './judged-set';
+import { chosen, documentsOf, wordsOf, type JudgedSet, type SampleSize, type Source } from './judged-set';
 
 const name = 'definitions';
 const OTHERS = 1000;
@@ -26,40 +27,33 @@ export const definitions: Source = {
   about:
     'Definition → article: the definition that WordNet gives of a noun is asked, and right is the article of the same headword in the ' +
     'Free On-line Dictionary of Computing, written by other people. Asked are nouns that WordNet marks as computing, themselves or ' +
-    'through what they are a kind of, as elsewhere the two dictionaries speak of different things; the words that the article stands ' +
-    'under are not in the question.',
-  packages: { 'dict-foldoc': FOLDOC },
+    'through what they are a kind of, as elsewhere the two dictionaries speak of different things; neither the headword nor another ' +
+    'word of the same meaning is in the question.',
+  packages: { 'dict-foldoc': '/usr/share/dictd/foldoc.dict.dz' },
   read: setOf,
 };
 
 /** All of the questions; among their articles, some of the others. */
-function setOf({ seed, full }: SampleSize): JudgedSet {
-  const articles = readFoldoc();
+async function setOf({ seed, full }: SampleSize): Promise<JudgedSet> {
+  const articles = await documentsOf(readFoldoc());
   const pairs = pairsOf(readNouns(), articles);
   const right = new Set(pairs.map(({ article }) => article));
   const others = articles.filter((article) => !right.has(article));
-  const beside = full ? others : chosen(others, OTHERS, seed, idOf);
   return {
-    documents: [...right, ...beside].map((article) => {
-      const title = article.text.slice(0, article.text.indexOf('\n'));
-      return { id: idOf(article), type: 'article', title, content: article.text };
-    }),
-    questions: pairs.map(({ definition, article }) => ({ text: definition, relevant: [idOf(article)] })),
+    documents: [...right, ...(full ? others : chosen(others, OTHERS, seed, ({ id }) => id))],
+    questions: pairs.map(({ definition, article }) => ({ text: definition, relevant: [article.id] })),
   };
 }
 
-const idOf = ({ headwords, text }: Article) => documentId(name, `${headwords.join()} ${text}`);
-
 /** A definition can be in WordNet twice, and an article the answer to two: each of them once. */
-function pairsOf(nouns: ReadonlyMap<string, Synset>, articles: readonly Article[]) {
-  const byHeadword = new Map(articles.flatMap((article) => article.headwords.map((word) => [word.toLowerCase(), article])));
-  const pairs = new Map<Article, string>();
+function pairsOf(nouns: ReadonlyMap<string, Synset>, articles: readonly NewDocument[]) {
+  const byHeadword = new Map(articles.map((article) => [article.title!.toLowerCase(), article]));
+  const pairs = new Map<NewDocument, string>();
   for (const noun of nouns.values()) {
     if (!isComputing(noun, nouns)) continue;
     const article = noun.words.map((word) => byHeadword.get(word.toLowerCase())).find((found) => found !== undefined);
-    if (!article || wordsOf(article.text) < FEWEST_WORDS || pairs.has(article)) continue;
-    if (![...noun.words, ...article.headwords].some((word) => names(noun.definition, word)))
-      pairs.set(article, noun.definition);
+    if (!article || wordsOf(article.content) < FEWEST_WORDS || pairs.has(article)) continue;
+    if (!noun.words.some((word) => names(noun.definition, word))) pairs.set(article, noun.definition);
   }
   return [...pairs].map(([article, definition]) => ({ article, definition }));
 }

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { lineOf, textOf } from './html';
-import { documentId, wordsOf, type JudgedSet, type Source } from './judged-set';
+import { htmlText } from '../../../libs/datasets/src/html-text';
+import { documentId, lineOf, wordsOf, type JudgedSet, type Source } from './judged-set';
 
 const DEBIAN = '/usr/share/doc/debian/FAQ';
 const PYTHON = '/usr/share/doc/python3.11/html/faq';
@@ -22,7 +22,7 @@ export const faq: Source = {
     "Question → its answer: the questions of Debian's FAQ and of Python's are asked as they stand there, and what their authors " +
     'wrote below is the one right document. An answer has no title, and its question is not part of it.',
   packages: { 'debian-faq': join(DEBIAN, 'index.en.html'), 'python3.11-doc': join(PYTHON, 'index.html') },
-  read: () => setOf([...pairsOf(DEBIAN, /\.en\.html$/), ...pairsOf(PYTHON, /\.html$/)]),
+  read: async () => setOf([...pairsOf(DEBIAN, /\.en\.html$/), ...pairsOf(PYTHON, /\.html$/)]),
 };
 
 /** Both FAQs are small: all of them. A question that both answer has two right documents. */
@@ -46,7 +46,7 @@ export function pairsIn(html: string): Pair[] {
   const pairs: Pair[] = [];
   for (let at = 1; at < parts.length; at += 2) {
     const question = lineOf(parts[at]!).replace(/^[\d.]+ /, '');
-    const answer = textOf(parts[at + 1]!);
+    const answer = htmlText(parts[at + 1]!).text;
     if (question.endsWith('?') && wordsOf(answer) >= FEWEST_WORDS) pairs.push({ question, answer });
   }
   return pairs;

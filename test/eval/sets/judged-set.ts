@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { isRejection, type BulkLine, type Rejection } from '@studently/platform';
+import type { NewDocument } from '@studently/ai-interactions';
+import { htmlText } from '../../../libs/datasets/src/html-text';
 import { knownId } from '../../../libs/datasets/src/known-id';
 
 /** A document as a learner brings it. */
 export interface JudgedDocument {
   id: string;
   type: string;
-  title?: string;
+  title?: string | null;
   content: string;
 }
 
@@ -36,7 +39,7 @@ export interface Source {
   about: string;
   /** Debian packages, each with a file of it. */
   packages: Record<string, string>;
-  read(size: SampleSize): JudgedSet;
+  read(size: SampleSize): Promise<JudgedSet>;
 }
 
 /** The Debian packages that are not installed here. */
@@ -60,5 +63,15 @@ export function chosen<T>(all: readonly T[], count: number, seed: number, keyOf:
   );
   return [...all].sort((a, b) => (order.get(a)! < order.get(b)! ? -1 : 1)).slice(0, count);
 }
+
+/** What an import makes of them. */
+export async function documentsOf(lines: AsyncIterable<BulkLine<NewDocument> | Rejection>): Promise<NewDocument[]> {
+  const documents: NewDocument[] = [];
+  for await (const line of lines) if (!isRejection(line)) documents.push(line.value);
+  return documents;
+}
+
+/** A piece of HTML in one line. */
+export const lineOf = (html: string) => htmlText(html).text.replace(/\s+/g, ' ').trim();
 
 export const wordsOf = (text: string) => text.match(/\S+/g)?.length ?? 0;

@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { lineOf, textOf } from './html';
-import { chosen, documentId, type JudgedSet, type SampleSize, type Source } from './judged-set';
+import type { NewDocument } from '@studently/ai-interactions';
+import { readPostgresqlDoc } from '@studently/datasets';
+import { chosen, documentsOf, lineOf, type JudgedSet, type SampleSize, type Source } from './judged-set';
 
 const FOLDER = '/usr/share/doc/postgresql-doc-15/html';
 const INDEX = 'bookindex.html';
@@ -23,25 +24,17 @@ export const postgresqlIndex: Source = {
 };
 
 /** Some pages, and terms that lead to them: a term's other pages are not there, and so cannot be missed. */
-function setOf({ seed, full }: SampleSize): JudgedSet {
-  const all = readdirSync(FOLDER).filter((file) => file.endsWith('.html') && file !== INDEX);
-  const pages = full ? all.sort() : chosen(all, PAGES, seed, (page) => page);
-  const here = new Set(pages);
-  const terms = [...entriesOf(readFileSync(join(FOLDER, INDEX), 'utf8'))]
-    .map(([term, found]) => ({ term, pages: [...found].filter((page) => here.has(page)) }))
-    .filter((entry) => entry.pages.length > 0);
-  const asked = full ? terms : chosen(terms, TERMS, seed, ({ term }) => term);
-  return {
-    documents: pages.map(documentOf),
-    questions: asked.map(({ term, pages: right }) => ({ text: term, relevant: right.map((page) => documentId(name, page)) })),
-  };
+async function setOf({ seed, full }: SampleSize): Promise<JudgedSet> {
+  const all = await documentsOf(readPostgresqlDoc());
+  const documents = full ? all : chosen(all, PAGES, seed, pathOf);
+  const here = new Map(documents.map((document) => [pathOf(document), document.id]));
+  const questions = [...entriesOf(readFileSync(join(FOLDER, INDEX), 'utf8'))]
+    .map(([text, pages]) => ({ text, relevant: [...pages].flatMap((page) => here.get(page) ?? []) }))
+    .filter(({ relevant }) => relevant.length > 0);
+  return { documents, questions: full ? questions : chosen(questions, TERMS, seed, ({ text }) => text) };
 }
 
-function documentOf(page: string) {
-  const html = readFileSync(join(FOLDER, page), 'utf8');
-  const title = lineOf(/<title>([\s\S]*?)<\/title>/.exec(html)![1]!);
-  return { id: documentId(name, page), type: 'reference', title, content: textOf(html) };
-}
+const pathOf = ({ metadata }: NewDocument) => String(metadata.path);
 
 /** Entries that only refer to another term have no page. */
 export function entriesOf(html: string): Entries {

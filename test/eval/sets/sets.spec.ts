@@ -1,22 +1,6 @@
 import { pairsIn } from './faq';
-import { lineOf, textOf } from './html';
 import { chosen } from './judged-set';
 import { entriesOf } from './postgresql-index';
-
-describe('The text of a page', () => {
-  it('has headings, paragraphs and code, and nothing that its author has not written', () => {
-    const page = `<html><head><title>T</title></head><body><div class="navheader"><table><tr><td>Prev</td></tr></table><hr /></div>
-<h2 class="title"><a id="x"></a>1.1. Names &amp;
- values<a class="headerlink" href="#x">¶</a></h2><p>One <code>a &lt; b</code>
-line.</p><pre>two
-  lines</pre><ul><li>first</li><li>second&#8217;s</li></ul><!-- no --><script>no()</script></body></html>`;
-    expect(textOf(page)).toBe('## 1.1. Names & values\n\nOne a < b line.\n\ntwo\n  lines\n\nfirst\nsecond’s');
-  });
-
-  it('is one line where a line is wanted', () => {
-    expect(lineOf('<em>Why</em>\n  is <b>it</b>?')).toBe('Why is it?');
-  });
-});
 
 describe('Pairs of a FAQ', () => {
   it('are headings that ask and what stands below them', () => {

@@ -225,8 +225,8 @@ function explained({ nearest, shared, worded }: Found, isAway: boolean): Pick<Se
     );
   }
   if (shared) {
-    strategies.push(shared.isByIndex ? 'shared-hnsw' : 'shared-exact');
-    reasons.push(sharedReason(shared));
+    strategies.push(SHARED[shared.way].strategy);
+    reasons.push(SHARED[shared.way].why(shared.matched));
   }
   if (isAway) reasons.push('the model cannot be asked now, so words alone answer');
   if (worded?.length) {
@@ -238,8 +238,14 @@ function explained({ nearest, shared, worded }: Found, isAway: boolean): Pick<Se
   return { strategy: strategies.join('+') || 'none', why: reasons.join('; ') || 'the text has nothing that could be compared' };
 }
 
-function sharedReason({ matched, isByIndex, isShort }: SharedNearest): string {
-  if (isByIndex) return `${matched} shared vectors are many enough that the index finds the nearest of them sooner`;
-  const few = isShort ? 'the index of shared vectors ended before it had enough' : 'so few that none needs an index';
-  return `each of ${matched} shared vectors was compared, ${isShort ? 'as ' : ''}${few}`;
-}
+const SHARED: Record<SharedNearest['way'], { strategy: string; why: (matched: number) => string }> = {
+  index: {
+    strategy: 'shared-hnsw',
+    why: (matched) => `${matched} shared vectors are so many that the index finds the nearest of them sooner`,
+  },
+  signs: {
+    strategy: 'shared-signs',
+    why: (matched) => `of ${matched} shared vectors the signs were compared, and those that could be the nearest`,
+  },
+  each: { strategy: 'shared-exact', why: (matched) => `each of ${matched} shared vectors was compared` },
+};

@@ -28,25 +28,29 @@ export interface Nearest {
 }
 
 /** So many are compared exactly at once, or so many for each that is wanted, to learn how near the nearest are. */
-const FIRST = 32;
-const FIRST_FOR_EACH = 3;
+export const firstOf = (k: number) => Math.max(32, 3 * k);
 /** So many times as many come into question by their signs; where that is not enough, more; and then all. */
-const WIDTHS = [6, 60];
+export const WIDTHS = [6, 60];
 /** Where some learner's vectors need more, they need it again. */
 const WIDE_FOR_MS = 10 * 60_000;
 const COUNTED_FOR_MS = 60_000;
 const LEARNERS = 10_000;
 /** To plan it takes as long as to search a hundred passages, and for any learner the plan is the same. */
 const PLANNED_ONCE = 'set local plan_cache_mode = force_generic_plan';
+/** Standard deviations that are believed possible: beyond is one in a hundred of the very last that is wanted. */
+export const DEVIATIONS = 2.33;
 const MOST_DEVIATIONS = 6;
 
-interface Row {
-  found: string | null;
-  compared: number;
-  /** Of the signs: how many came into question, the most that differ among them, and the most that might matter. */
+/** Of the signs: how many came into question, the most that differ among them, and the most that might matter. */
+export interface Candidates {
   candidates: number;
   furthest: number | null;
   bound: number | null;
+}
+
+interface Row extends Candidates {
+  found: string | null;
+  compared: number;
   matched: number | null;
 }
 
@@ -65,15 +69,14 @@ export class NearestPassages {
   /** Which of the widths was enough the last time; the one after the last: none. */
   private readonly widths = new LRUCache<string, number>({ max: LEARNERS, ttl: WIDE_FOR_MS });
   private readonly counts = new LRUCache<string, number>({ max: LEARNERS, ttl: COUNTED_FOR_MS });
-  /** Standard deviations that are still believed possible: beyond 2.33 is one in a hundred of the very last that is wanted. */
-  deviations = 2.33;
+  deviations = DEVIATIONS;
 
   constructor(private readonly database: Database) {}
 
   /** The k nearest of the scope: exactly min(k, matches) of them, nearly always the same as `findExactly`. @throws DatabaseUnavailable */
   async find(search: NearestSearch): Promise<Nearest> {
     const corpus = corpusOf(search);
-    const first = Math.max(FIRST, FIRST_FOR_EACH * search.k);
+    const first = firstOf(search.k);
     for (let at = this.widths.get(corpus) ?? 0; at < WIDTHS.length; at++) {
       const width = first * WIDTHS[at]!;
       if ((this.counts.get(corpus) ?? Infinity) <= Math.max(first, width / 4)) break; // to compare them all costs no more
@@ -106,7 +109,14 @@ export class NearestPassages {
     const compared =
       signs === undefined
         ? exactly(vectors, question)
-        : bySigns(vectors, question, most, {
+        : bySigns({
+            ...{
+              vectors,
+              fields: 'v.passage_id, v.document_id, v.embedding',
+              ids: 'passage_id, document_id',
+              embedding: 'embedding',
+            },
+            ...{ question, most },
             first: parameters.add(signs.first),
             width: parameters.add(signs.width),
             dimensions: `${parameters.add(dimensionsOf(vector))}::float8`,
@@ -115,11 +125,11 @@ export class NearestPassages {
     const isCounted = !isWhole(scope) || !this.counts.has(corpusOf(search));
     const [row] = await this.database.read<Row & object>(
       actor,
-      `${compared}, nearest as materialized (
+      `with ${compared}, nearest as materialized (
          select passage_id, document_id, distance from compared order by distance, document_id, passage_id limit ${most}
        )
-       select (select count(*) from compared)::int as compared, (select count(*) from candidates)::int as candidates,
-         (select max(hamming) from candidates) as furthest, (select hamming from bound) as bound,
+       select (select count(*) from compared)::int as compared,
+         ${CANDIDATES},
          ${isCounted ? `(select count(*) from ${vectors})::int` : 'null::int'} as matched, (${show(userId)}) as found`,
       parameters.values,
       PLANNED_ONCE,
@@ -145,36 +155,55 @@ const corpusOf = ({ actor, spaces }: NearestSearch) => `${ownerOf(actor)} ${spac
 const isWhole = ({ where, except }: PassageScope) => !where && except.length === 0;
 
 /** Whether what did not come into question differs in more signs than what is near enough. */
-const isEnough = ({ candidates, furthest, bound }: Row, width: number) =>
+export const isEnough = ({ candidates, furthest, bound }: Candidates, width: number) =>
   candidates < width || bound === null || furthest! > bound;
 
-/** Those whose signs differ least; of them the first are compared exactly, then those that may still be nearer. */
-function bySigns(
-  vectors: string,
-  question: string,
-  most: string,
-  { first, width, dimensions, deviations }: Record<'first' | 'width' | 'dimensions' | 'deviations', string>,
-): string {
+/** What a search by signs is made of, as SQL; what has no other comment is a parameter. */
+interface BySigns {
+  /** Rows `v` with `signs` */
+  vectors: string;
+  /** What is taken of them. */
+  fields: string;
+  /** What tells a passage, of these fields. */
+  ids: string;
+  /** Of a candidate. */
+  embedding: string;
+  question: string;
+  most: string;
+  first: string;
+  width: string;
+  dimensions: string;
+  deviations: string;
+}
+
+/** Those whose signs differ least; of them the first are compared exactly, then those that may still be nearer. @returns CTEs */
+export function bySigns(parts: BySigns): string {
+  const { vectors, fields, ids, embedding, question, most, first, width, dimensions, deviations } = parts;
   // The sub-select is evaluated once, not for each row.
   const hamming = `v.signs <~> (select binary_quantize(${question})::bit(${EMBEDDING_DIMENSIONS}))`;
   return `
-    with candidates as materialized (
+    candidates as materialized (
       select *, row_number() over (order by hamming) as place from (
-        select v.passage_id, v.document_id, v.embedding, ${hamming} as hamming from ${vectors} order by hamming limit ${width}
+        select ${fields}, ${hamming} as hamming from ${vectors} order by hamming limit ${width}
       ) candidate
     ), first as materialized (
-      select passage_id, document_id, embedding <=> ${question} as distance from candidates where place <= ${first}
+      select ${ids}, ${embedding} <=> ${question} as distance from candidates where place <= ${first}
     ), bound as materialized (
       select ${boundOf('distance', dimensions, deviations)} as hamming
       from (select distance from first order by distance offset ${most} - 1 limit 1) worst
     ), compared as materialized (
       select * from first
       union all
-      select passage_id, document_id, embedding <=> ${question} from candidates
+      select ${ids}, ${embedding} <=> ${question} from candidates
       where place > ${first} and hamming <= (select hamming from bound)
     )`;
 }
 
+/** SQL that shows them as Candidates. */
+export const CANDIDATES = `
+  (select count(*) from candidates)::int as candidates, (select max(hamming) from candidates) as furthest,
+  (select hamming from bound) as bound`;
+
 const exactly = (vectors: string, question: string) => `
-  with candidates as (select null::float8 as hamming where false), bound as (select null::float8 as hamming),
+  candidates as (select null::float8 as hamming where false), bound as (select null::float8 as hamming),
   compared as materialized (select v.passage_id, v.document_id, v.embedding <=> ${question} as distance from ${vectors})`;

@@ -34,7 +34,7 @@ export function merged(one: readonly RankedPassage[], other: readonly RankedPass
   });
 }
 
-/** How little more a first place is worth than a second. The paper has 60; on the halves for tuning 20 was better (docs/evaluation). */
+/** How little more a first place is worth than a second. The paper has 60; on the halves for tuning it makes no difference (docs/evaluation). */
 export const K = 20;
 
 /**
@@ -62,12 +62,12 @@ export function fuse({ byTitle, ...rankings }: Rankings, weights: Weights): Fuse
 const idOf = ({ documentId, passageId }: Fused) => `${documentId} ${passageId}`;
 
 /**
- * How much each ranking counts, by how many words the text has, on the halves for tuning (docs/evaluation): the local model knows little
+ * How much each ranking counts, by how many words the text has that count, on the halves for tuning (docs/evaluation): the local model knows little
  * of names, which are short; a title is in too many longer texts.
  */
 export function weightsFor(words: number): Weights {
   const isShort = words <= 2;
-  return { byMeaning: isShort ? 0.1 : 0.2, byWords: 1, byTitle: isShort ? 0.25 : 0 };
+  return { byMeaning: isShort ? 0.1 : 0.33, byWords: 1, byTitle: isShort ? 0.25 : 0 };
 }
 
 /** SQL that shows `nearest` as a ranking, JSON. */

@@ -2,7 +2,17 @@ import { Injectable } from '@nestjs/common';
 import { Database, type Learner } from '@studently/platform';
 import { LRUCache } from 'lru-cache';
 import { EMBEDDING_DIMENSIONS, vectorBytes } from '../../domain/vector';
-import type { NearestSearch } from './nearest-passages';
+import {
+  bySigns,
+  CANDIDATES,
+  DEVIATIONS,
+  dimensionsOf,
+  firstOf,
+  isEnough,
+  WIDTHS,
+  type Candidates,
+  type NearestSearch,
+} from './nearest-passages';
 import { Parameters } from './parameters';
 import { holdsFor } from './passage-scope';
 import { sharedPassage } from './shared-found';
@@ -21,16 +31,16 @@ export interface SharedNearest {
   found: string;
   /** How many there are to be found. Without a filter it may be a minute old. */
   matched: number;
-  /** Whether the index has found them; otherwise each was compared. */
-  isByIndex: boolean;
-  /** Whether the index was asked, and ended before it had enough. */
-  isShort: boolean;
+  /** The HNSW index has found them; or the signs of all were compared, and exactly those that could be the nearest; or all, exactly. */
+  way: 'index' | 'signs' | 'each';
 }
 
-/** What it takes to reach one more passage in the index, in passages that are compared without it (docs/adr/0030). */
-const REACHED = 4;
+/** To compare the signs of so many takes as long as the index does. */
+const FEW = 20_000;
+/** The index is followed from the nearest of all: where a filter leaves these out, what it finds is not the nearest of the others. */
+const LEAST_SHARE = 0.5;
 /** So many passages the index keeps in view at least, and for each that is wanted (hnsw.ef_search). */
-const WIDTH = 100;
+const WIDTH = 200;
 const WIDTH_FOR_EACH = 2;
 const WIDEST = 1000;
 const COUNTED_FOR_MS = 60_000;
@@ -48,67 +58,109 @@ export const rankedShared = `
     'score', 1 - distance, 'rank', rank) order by rank, document_id, passage_id)::text
   from (select *, rank() over (order by distance) as rank from nearest) ranked`;
 
+/** A row of the statement. */
+interface Row extends Candidates {
+  found: string | null;
+  matched: number;
+  byIndex: boolean;
+}
+
 /**
- * The published passages by the likeness of their vectors. Where a filter lets few through each of those is compared; where there are
- * many the index is followed until enough have come that the filter lets through. If it ends before, each is compared as well.
+ * The published passages by the likeness of their vectors. Of few, or where a filter lets through less than half, the signs are
+ * compared first, as of one's own; of many the index is followed. If it ends before it has enough, the signs are compared as well.
  */
 @Injectable()
 export class SharedNearestPassages {
   private readonly counts = new LRUCache<string, number>({ max: 100, ttl: COUNTED_FOR_MS });
-  /** Below it the index is asked more often: 0 is always. */
-  reached = REACHED;
+  /** Of more than so many, and at least this share of all, the index is asked. */
+  few = FEW;
+  leastShare = LEAST_SHARE;
 
   constructor(private readonly database: Database) {}
 
   /** The k nearest of the scope: exactly min(k, matches) of them. @throws DatabaseUnavailable */
   async find(search: SharedNearestSearch): Promise<SharedNearest> {
+    for (const width of WIDTHS.map((times) => times * firstOf(search.k))) {
+      const row = await this.ask(search, width);
+      if (row.byIndex || isEnough(row, width)) return nearestOf(row, row.byIndex ? 'index' : 'signs');
+    }
+    return this.findExactly(search);
+  }
+
+  /** The same by comparing every vector, which is right by definition. @throws DatabaseUnavailable */
+  async findExactly(search: SharedNearestSearch): Promise<SharedNearest> {
+    return nearestOf(await this.ask(search), 'each');
+  }
+
+  /** @param width how many come into question by their signs, where the index is not asked; undefined: each is compared */
+  private async ask(search: SharedNearestSearch, width?: number): Promise<Row> {
     const { actor, vector, spaces, k, scope, show } = search;
     const parameters = new Parameters();
     const question = `(select l2_normalize(${parameters.add(vectorBytes(vector))}::vector)::halfvec(${EMBEDDING_DIMENSIONS}))`;
     const inSpace = `space = any(${parameters.add(spaces)}::smallint[])`;
     const most = `${parameters.add(k)}::int`;
-    const width = Math.min(WIDEST, Math.max(WIDTH, WIDTH_FOR_EACH * k));
     const counted = isWhole(scope) ? this.counts.get(spaces.join()) : undefined;
     const matched =
       counted === undefined ? '(select coalesce(sum(vectors), 0) from matching)' : `${parameters.add(counted)}::bigint`;
     const others = isOthers(scope, actor, parameters);
-    const except = scope.except.length > 0 ? ` and p.id <> all(${parameters.add(scope.except)}::uuid[])` : '';
-    const passages = `p.${inSpace}${others('p')}${except}`;
+    const except = scope.except.length > 0 ? ` and v.id <> all(${parameters.add(scope.except)}::uuid[])` : '';
+    const isMatching = '(v.user_id, v.document_id) in (select user_id, id from matching)';
+    const passages = `published_passages v where v.${inSpace}${others('v')}${except}`;
     // "is true" keeps it a look into a table of documents that is made once; as a join it could lose the order of the index.
-    const ofMatching = scope.where ? ` and ((p.user_id, p.document_id) in (select user_id, id from matching)) is true` : '';
-    const joined = scope.where ? 'join matching m on m.user_id = p.user_id and m.id = p.document_id' : '';
-    const [row] = await this.database.read<Omit<SharedNearest, 'found'> & { found: string | null }>(
+    const ofIndex = `${passages}${scope.where ? ` and ${isMatching} is true` : ''}`;
+    const ofOthers = `${passages}${scope.where ? ` and ${isMatching}` : ''} and (select count(*) from by_index) < ${most}`;
+    const compared =
+      width === undefined
+        ? exactly(ofOthers, question)
+        : bySigns({
+            ...{ vectors: ofOthers, fields: 'v.user_id, v.id as passage_id, v.document_id', ids: IDS, embedding: EMBEDDING },
+            ...{ question, most, first: parameters.add(firstOf(k)), width: parameters.add(width) },
+            dimensions: `${parameters.add(dimensionsOf(vector))}::float8`,
+            deviations: `${parameters.add(DEVIATIONS)}::float8`,
+          });
+    const [few, leastShare] = width === undefined ? [Infinity, 1] : [this.few, this.leastShare];
+    const [row] = await this.database.read<Row & object>(
       actor,
       `with matching as materialized (
          select d.user_id, d.id, d.vectors from published_documents d
          where d.${inSpace}${others('d')}${scope.where ? holdsFor(scope.where, parameters) : ''}
        ), choice as materialized (
-         select matched, coalesce(matched > ${parameters.add(this.reached)}::float8 * greatest(${width}, ${most} * greatest(size, matched) / nullif(matched, 0)), false)
-           as by_index
+         select matched, matched > ${parameters.add(few)}::float8 and matched >= size * ${parameters.add(leastShare)}::float8 as by_index
          from (select ${matched}::float8 as matched) counted,
            (select reltuples::float8 as size from pg_class where oid = 'published_passages'::regclass) estimated
        ), by_index as materialized (
-         select p.user_id, p.id, p.document_id, p.embedding <=> ${question} as distance from published_passages p
-         where (select by_index from choice) and ${passages}${ofMatching}
-         order by p.embedding <=> ${question} limit ${most}
-       ), each as materialized (
-         select p.user_id, p.id, p.document_id, p.embedding <=> ${question} as distance from published_passages p ${joined}
-         where (select count(*) from by_index) < ${most} and ${passages}
-       ), nearest as materialized (
-         select user_id, id as passage_id, document_id, distance from (
-           select * from each union all select * from by_index where (select count(*) from by_index) = ${most}
-         ) found order by distance, document_id, id limit ${most}
+         select v.user_id, v.id as passage_id, v.document_id, v.embedding <=> ${question} as distance from ${ofIndex}
+         and (select by_index from choice) order by v.embedding <=> ${question} limit ${most}
+       ), ${compared}, nearest as materialized (
+         select ${IDS}, distance from (
+           select * from compared union all select * from by_index where (select count(*) from by_index) = ${most}
+         ) found order by distance, document_id, passage_id limit ${most}
        )
-       select matched::int, by_index and reached = ${most} as "isByIndex", by_index and reached < ${most} as "isShort",
-         coalesce((${show}), '[]') as found
-       from choice, (select count(*) as reached from by_index) index`,
+       select matched::int, (select count(*) from by_index) = ${most} as "byIndex", ${CANDIDATES}, (${show}) as found from choice`,
       parameters.values,
-      bySettings(width),
+      bySettings(Math.min(WIDEST, Math.max(WIDTH, WIDTH_FOR_EACH * k))),
     );
     if (isWhole(scope) && counted === undefined) this.counts.set(spaces.join(), row!.matched);
-    return { ...row!, found: row!.found ?? '[]' };
+    return row!;
   }
 }
+
+const nearestOf = ({ found, matched }: Row, way: SharedNearest['way']): SharedNearest => ({
+  found: found ?? '[]',
+  matched,
+  way,
+});
+
+const IDS = 'user_id, passage_id, document_id';
+/** Of a candidate; the signs are in an index without it. */
+const EMBEDDING =
+  '(select p.embedding from published_passages p where p.user_id = candidates.user_id and p.id = candidates.passage_id)';
+
+const exactly = (vectors: string, question: string) => `
+  candidates as (select null::float8 as hamming where false), bound as (select null::float8 as hamming),
+  compared as materialized (
+    select v.user_id, v.id as passage_id, v.document_id, v.embedding <=> ${question} as distance from ${vectors}
+  )`;
 
 /** Everything that is published. */
 const isWhole = ({ where, others }: SharedScope) => !where && !others;
