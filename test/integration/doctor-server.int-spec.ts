@@ -71,7 +71,7 @@ describe('studently doctor, of a server', () => {
     execFileSync(join(BIN, program), [...args, '-D', data], { ...owner, stdio: 'ignore', cwd: data });
 
   it('DB-4 DB-6 TB-5 finds a start without pg_stat_statements or checksums, and too few connections for the pools', async () => {
-    await run(url, `alter system set shared_preload_libraries = ''`);
+    await run(url, 'alter system set shared_preload_libraries = auto_explain');
     await server.stop();
     inFolder('pg_checksums', '--disable');
     server = await server.restart();
@@ -215,7 +215,7 @@ async function untilRows<T>(ask: () => Promise<T[]>): Promise<T[]> {
 describe('studently doctor, of the way to a server', () => {
   it('finds who speaks without TLS to a server that offers it', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'studently-doctor-tls-'));
-    const authority = new Authority(join(folder, 'ca'));
+    const authority = new Authority(folder);
     const server = await startTlsPostgres(authority.issue('server', 'IP:127.0.0.1'));
     try {
       const tls = `?sslmode=verify-full&sslrootcert=${authority.certFile}`;
@@ -231,10 +231,7 @@ describe('studently doctor, of the way to a server', () => {
 
   async function inTheClear(server: PostgresServer, url: string): Promise<void> {
     const admin = (statement: string) =>
-      withClient(
-        `${server.url('studently')}?sslmode=no-verify`,
-        async (client) => (await client.query(statement)).rows[0] as any,
-      );
+      withClient(`${server.url('studently')}?sslmode=no-verify`, async (client) => (await client.query(statement)).rows[0]);
     const { file } = await admin(`select current_setting('hba_file') as file`);
     writeFileSync(file, 'host all all 127.0.0.0/8 scram-sha-256\n');
     await admin('select pg_reload_conf()');
@@ -243,7 +240,7 @@ describe('studently doctor, of the way to a server', () => {
         connectionString: server.url('studently'),
         ssl: false,
         stream: () => bound(address),
-      } as never);
+      });
       client.on('error', () => undefined);
       return client;
     };

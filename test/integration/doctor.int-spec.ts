@@ -79,12 +79,12 @@ describe('studently doctor', () => {
         () => http.post('/v1/progress', { category: 'algebra', score: 62.5 }),
       ];
       let done = 0;
-      for (let nr = 0; nr < 60; nr++) {
+      for (let nr = 0; nr < 30; nr++) {
         const command = commands[nr] ?? commands[Math.floor(Math.random() * commands.length)]!;
         const others = [command(), command()]; // at the same moment
         for (const { status } of await Promise.all(others)) if (status === 201) done++;
       }
-      expect(done).toBeGreaterThan(20);
+      expect(done).toBeGreaterThan(10);
       expect(await findingsOf(patient({ deep: true }))).toEqual([]);
     } finally {
       await api.stop();
@@ -295,7 +295,7 @@ describe('studently doctor', () => {
   });
 
   it('DM-4 finds a gap in a chat, a wrong count, and what the search has of messages that are not there', async () => {
-    const checks = { deep: true };
+    const checks = { deep: true, only: ['messages', 'turns'] };
     await run(
       `insert into users (email, password_hash) values ('ada@example.org', '$argon2id$x')`,
       `insert into chats (user_id, title, message_count) select id, 'x', 2 from users`,
@@ -325,7 +325,7 @@ describe('studently doctor', () => {
     ]);
     await run('delete from chats');
     expect(await findingsOf(patient(checks))).toEqual([]);
-  });
+  }, 60_000);
 
   it('says what a login does not see, instead of that all is well', async () => {
     const mine = { url: server.appUrl('studently'), settings: { ...settings, DATABASE_MIGRATION_URL: undefined } };
@@ -346,7 +346,7 @@ describe('studently doctor', () => {
     expect(await findingsOf({ ...guards, deep: true })).toEqual([]);
     await runIn(url, ['drop owned by guard']);
     await onServer('drop role guard');
-  });
+  }, 60_000);
 
   it('finds a Redis without a bound, one that evicts jobs, one that is a replica and one that is away', async () => {
     for (const [fault, finds] of [

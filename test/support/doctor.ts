@@ -12,14 +12,16 @@ export interface Patient {
   readonly url: string;
   readonly settings: NodeJS.ProcessEnv;
   readonly deep?: boolean;
+  /** Names of checks; by default all. */
+  readonly only?: readonly string[];
 }
 
 /** What `studently doctor` finds, in this process. Notes are no findings. */
-export async function findingsOf({ url, settings, deep = false }: Patient): Promise<Findings> {
+export async function findingsOf({ url, settings, deep = false, only }: Patient): Promise<Findings> {
   const report = await examine({
     target: { url, embedded: false },
     settings: loadSettings(settings),
-    checks: [...PLATFORM_CHECKS, ...CHAT_CHECKS],
+    checks: [...PLATFORM_CHECKS, ...CHAT_CHECKS].filter(({ name }) => only?.includes(name) ?? true),
     deep,
     tell: () => undefined,
   });
