@@ -100,7 +100,10 @@ describe('studently', () => {
         const all = before.answer['pending'];
         expect(await migrate('up')).toEqual({ code: 0, answer: { applied: all } });
         expect(await migrate('up')).toEqual({ code: 0, answer: { applied: [] } });
-        expect(await migrate('status')).toEqual({ code: 0, answer: { executed: all, pending: [], backfill: [], contract: [] } });
+        expect(await migrate('status')).toEqual({
+          code: 0,
+          answer: { executed: all, pending: [], backfill: [], contract: [] },
+        });
         expect(await migrate('backfill')).toEqual({ code: 0, answer: { changed: {} } });
         expect(await migrate('contract', '--yes')).toEqual({ code: 0, answer: { contracted: [] } });
         expect(await migrate('plan')).toEqual({ code: 0, answer: { migrations: [], findings: [], squawk: true } });

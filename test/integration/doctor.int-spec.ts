@@ -340,9 +340,8 @@ describe('studently doctor', () => {
     runMend(blind!.mend, url);
     expect(await findingsOf(guards)).toEqual([]);
     const [unable] = await findingsOf({ ...guards, deep: true });
-    expect(unable).toMatchObject({ check: 'amcheck', mend: 'grant execute on all functions in schema public to guard;' });
-    runMend('grant execute on function bt_index_check(regclass, boolean) to guard;', url);
-    runMend('grant execute on function verify_heapam to guard;', url);
+    expect(unable).toMatchObject({ check: 'amcheck', mend: expect.stringMatching(/^grant execute on function .* to guard;$/) });
+    runMend(unable!.mend, url);
     expect(await findingsOf({ ...guards, deep: true })).toEqual([]);
     await runIn(url, ['drop owned by guard']);
     await onServer('drop role guard');

@@ -77,19 +77,19 @@ describe('studently tune', () => {
       equal: 1,
       differences: [
         {
-          ...{ server: 'postgresql', name: 'work_mem', declared: rendered['work_mem'], live: '5MB', needsRestart: false },
-          mend: `alter system set work_mem = '${rendered['work_mem']}'; select pg_reload_conf();`,
-        },
-        {
           ...{ server: 'postgresql', name: 'shared_buffers', declared: '300MB', live: '256MB', needsRestart: true },
           mend: `alter system set shared_buffers = '300MB'; -- then restart PostgreSQL`,
+        },
+        {
+          ...{ server: 'postgresql', name: 'work_mem', declared: rendered['work_mem'], live: '5MB', needsRestart: false },
+          mend: `alter system set work_mem = '${rendered['work_mem']}'; select pg_reload_conf();`,
         },
       ],
     });
     const text = await studently(settings, 'config', 'diff', declared);
     expect(text.out).toMatch(/^setting +declared +live\n.*\nshared_buffers +300MB +256MB +needs a restart\n→ alter system/);
     await withClient(url(), async (client) => {
-      for (const statement of JSON.parse(diff.out).differences[0].mend.split('; ')) await client.query(statement);
+      for (const statement of JSON.parse(diff.out).differences[1].mend.split('; ')) await client.query(statement);
       await client.query(`alter system set shared_buffers = '300MB'`);
     });
     await server.stop();

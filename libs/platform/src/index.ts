@@ -5,7 +5,15 @@ export { AuditKeys } from './audit/signing-key';
 export type { VerificationOptions, VerificationResult } from './audit/verification';
 export { verifyAudit } from './audit/verify-audit';
 export { BackupFault } from './backup/backup-fault';
-export { BACKUP_TYPES, type Backup, type BackupList, type Backups, type BackupType, type Doing, type Point } from './backup/backups';
+export {
+  BACKUP_TYPES,
+  type Backup,
+  type BackupList,
+  type Backups,
+  type BackupType,
+  type Doing,
+  type Point,
+} from './backup/backups';
 export { lastProven, readReport, reportInWords, type DrillReport } from './backup/drill';
 export { drillBackups, openBackups } from './backup/open-backups';
 export { markAccepted, openLines, type Batch } from './bulk/batches';

@@ -37,7 +37,7 @@ export interface Check {
 
 export interface Judgement<Row extends object> extends Omit<Check, 'examine'> {
   readonly sql: string;
-  judge(row: Row, eyes: Pick<Eyes, 'settings' | 'target'>): Finding | undefined;
+  readonly judge: (row: Row, eyes: Pick<Eyes, 'settings' | 'target'>) => Finding | undefined;
 }
 
 /** A check that is one statement, whose answers are judged one by one. */

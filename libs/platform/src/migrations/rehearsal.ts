@@ -42,7 +42,7 @@ const THERE = `
 const STATE = `
   select was.name, pg_relation_filenode(c.oid)::int8::float8 as file, coalesce(pg_stat_get_xact_numscans(c.oid), 0)::float8 as scans,
     array(select mode from pg_locks l where l.pid = pg_backend_pid() and l.locktype = 'relation' and l.relation = was.oid and mode <> 'AccessShareLock') as modes
-  from unnest($1::oid[], $2::text[]) was (oid, name) left join pg_class c on c.oid = was.oid`;
+  from unnest($1::oid[], $2::text[]) with ordinality was (oid, name, nr) left join pg_class c on c.oid = was.oid order by nr`;
 
 /** Runs migrations on an empty copy of the schema and asks PostgreSQL itself what each statement has locked, rewritten and read. */
 export class Rehearsal {

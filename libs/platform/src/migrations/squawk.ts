@@ -24,6 +24,7 @@ const LEFT_OUT = [
     'ban-char-field',
     'require-timeout-settings',
     'identifier-too-long',
+    'adding-not-nullable-field',
   ],
 ];
 

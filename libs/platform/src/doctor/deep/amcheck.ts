@@ -11,7 +11,7 @@ interface Sight {
 const SIGHT = `
   select quote_ident(n.nspname) as schema, quote_ident(current_user) as login,
     coalesce((select bool_and(has_function_privilege(p.oid, 'execute')) from pg_proc p
-              where p.pronamespace = n.oid and p.proname in ('bt_index_check', 'verify_heapam')), false) as may
+              where p.pronamespace = n.oid and (p.proname = 'verify_heapam' or p.proname = 'bt_index_check' and p.pronargs = 2)), false) as may
   from (select) nothing left join pg_extension e on e.extname = 'amcheck' left join pg_namespace n on n.oid = e.extnamespace`;
 
 interface Relation {
@@ -40,7 +40,12 @@ export const amcheck: Check = {
     if (!schema)
       return [unseen('The extension amcheck is not there: damage that checksums do not show stays unseen.', INSTALL)];
     if (!may) {
-      return [unseen('The login may not use amcheck.', `grant execute on all functions in schema ${schema} to ${login};`)];
+      return [
+        unseen(
+          'The login may not use amcheck.',
+          `grant execute on function ${schema}.bt_index_check(regclass, boolean), ${schema}.verify_heapam to ${login};`,
+        ),
+      ];
     }
     const found: Finding[] = [];
     const relations = await ask<Relation>(RELATIONS);
