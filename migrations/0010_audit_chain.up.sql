@@ -79,10 +79,13 @@ alter table audit_events_before add constraint audit_events_before_pkey primary 
 create table audit_events (like audit_events_before including defaults including constraints including comments)
   partition by range (occurred_at);
 alter table audit_events drop constraint audit_events_first_months;
+-- By the sequence: the largest id could only be found by reading the whole table, whose key is gone by now.
 do $$
+declare
+  first bigint;
 begin
-  execute format('alter table audit_events alter column id add generated always as identity (start with %s)',
-    (select coalesce(max(id), 0) + 1 from audit_events_before));
+  execute format('select last_value + is_called::int from %s', pg_get_serial_sequence('audit_events_before', 'id')) into first;
+  execute format('alter table audit_events alter column id add generated always as identity (start with %s)', first);
 end
 $$;
 alter table audit_events_before alter column id drop identity;
