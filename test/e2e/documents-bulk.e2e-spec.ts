@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
-import { ApiProcess, waysToRun } from '../support/api-process';
+import { ApiProcess } from '../support/api-process';
 import { sql } from '../support/database';
 import { HttpClient, newLearner } from '../support/http';
+import { describeServed, openServed } from '../support/served';
 import { databaseUrlOf, until } from './support';
 
 const DOCUMENTS = 10_000;
@@ -21,10 +22,9 @@ function* lines(count: number): Generator<string> {
 
 const mebibytes = (pid: number) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
 
-const served = waysToRun.filter(({ name }) => name === 'served');
-(served.length > 0 ? describe : describe.skip)('10,000 documents as NDJSON, served', () => {
+describeServed('10,000 documents as NDJSON, served', () => {
   it('PF-5 are taken up after kill -9 under the same Batch-Id, nothing twice and nothing lost, in memory that stays flat', async () => {
-    const place = await served[0]!.open();
+    const place = await openServed();
     let api = await ApiProcess.start(place.settings);
     try {
       const ada = await newLearner(new HttpClient(api.url));

@@ -4,9 +4,10 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ApiProcess, waysToRun } from '../support/api-process';
+import { ApiProcess } from '../support/api-process';
 import { createTestDatabase } from '../support/database';
 import { HttpClient, logIn, newLearner, type TestLearner } from '../support/http';
+import { itServed } from '../support/served';
 import { freePort } from '../support/servers';
 import { until } from './support';
 
@@ -185,8 +186,7 @@ describe('a configuration that cannot work', () => {
   });
 });
 
-const servedIt = waysToRun.some(({ name }) => name === 'served') ? it : it.skip;
-servedIt('a served database without migrations is refused, and left as it was', async () => {
+itServed('a served database without migrations is refused, and left as it was', async () => {
   const database = await createTestDatabase({ empty: true });
   try {
     for (const _ of [1, 2]) {

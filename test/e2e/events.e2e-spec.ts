@@ -6,6 +6,7 @@ import { ApiProcess, waysToRun } from '../support/api-process';
 import { sql } from '../support/database';
 import { EventClient } from '../support/event-client';
 import { HttpClient, logIn, newLearner, type TestLearner } from '../support/http';
+import { describeServed, openServed } from '../support/served';
 import { startRedis } from '../support/servers';
 import { expectProblem, RunningApi, until } from './support';
 
@@ -244,14 +245,11 @@ describe('GET /v1/events, limited', () => {
   });
 });
 
-const served = waysToRun.filter(({ name }) => name === 'served');
-const describeServed = served.length > 0 ? describe : describe.skip;
-
 describeServed('GET /v1/events of several processes', () => {
   const way = {
     name: 'served' as const,
     open: async () => {
-      const [place, redis] = [await served[0]!.open(), await startRedis()];
+      const [place, redis] = [await openServed(), await startRedis()];
       current = redis;
       return {
         settings: { ...place.settings, REDIS_URL: redis.url },

@@ -4,6 +4,7 @@ import { admin, ApiProcess, waysToRun, waysWithCluster } from '../support/api-pr
 import { sql } from '../support/database';
 import { HttpClient, newLearner, type Answer, type TestLearner } from '../support/http';
 import { faultOfKey } from '../support/redis-keys';
+import { describeServed, openServed } from '../support/served';
 import { startRedis, type RedisServer } from '../support/servers';
 import { expectProblem, newEmail, newPassword, RunningApi, statuses, until, withRedis } from './support';
 
@@ -332,15 +333,14 @@ describe.each(waysToRun)('SIGTERM, $name', (way) => {
   });
 });
 
-const served = waysToRun.filter(({ name }) => name === 'served');
-(served.length > 0 ? describe : describe.skip)('an own Redis, served', () => {
+describeServed('an own Redis, served', () => {
   let redis: RedisServer;
-  let place: Awaited<ReturnType<(typeof served)[0]['open']>>;
+  let place: Awaited<ReturnType<typeof openServed>>;
   let api: ApiProcess;
   let http: HttpClient;
   beforeAll(async () => {
     redis = await startRedis();
-    place = await served[0]!.open();
+    place = await openServed();
     api = await ApiProcess.start({ ...place.settings, REDIS_URL: redis.url });
     http = new HttpClient(api.url);
   }, 60_000);

@@ -15,14 +15,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { rotateLogFile, rotatePostgresLogs } from '@studently/operations';
 import { OwnerSession } from '@studently/platform';
-import { Migrations } from '../../libs/platform/src/persistence/migrations';
+import { Migrations } from '../../libs/platform/src/migrations/migrations';
 import { ApiProcess, waysToRun } from '../support/api-process';
 import { HttpClient } from '../support/http';
+import { describeServed } from '../support/served';
 import { startPostgres, withClient, type PostgresServer } from '../support/servers';
 import { studently } from '../support/studently';
 import { until } from './support';
 
-const isServed = waysToRun.some(({ name }) => name === 'served');
 const DAY_SECONDS = 24 * 60 * 60;
 
 /** All files of a folder, unpacked, one after the other. */
@@ -133,7 +133,7 @@ describe('studently maint logs', () => {
     await place.close();
   }, 60_000);
 
-  (isServed ? describe : describe.skip)('of PostgreSQL', () => {
+  describeServed('of PostgreSQL', () => {
     let server: PostgresServer;
     let url: string;
     beforeAll(async () => {

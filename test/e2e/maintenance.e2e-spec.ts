@@ -4,13 +4,12 @@ import { analyze, partitions, reindex, repack, vacuum } from '@studently/operati
 import { OwnerSession } from '@studently/platform';
 import { ApiProcess, waysToRun } from '../support/api-process';
 import { createTestDatabase, sql, type TestDatabase } from '../support/database';
+import { describeServed } from '../support/served';
 import { startRedis, withClient } from '../support/servers';
 import { studently, StudentlyProcess } from '../support/studently';
 import { until } from './support';
 
-const isServed = waysToRun.some(({ name }) => name === 'served');
-
-(isServed ? describe : describe.skip)('studently maint', () => {
+describeServed('studently maint', () => {
   let database: TestDatabase;
   let settings: NodeJS.ProcessEnv;
   const ada = randomUUID();
@@ -309,7 +308,7 @@ const isServed = waysToRun.some(({ name }) => name === 'served');
   }, 60_000);
 });
 
-(isServed ? describe : describe.skip)('MAINTENANCE_WINDOW', () => {
+describeServed('MAINTENANCE_WINDOW', () => {
   it('MN-1 MN-2 MN-3 has one worker look after the database, and keeps what it has done', async () => {
     const [database, redis] = await Promise.all([createTestDatabase(), startRedis()]);
     const settings = {

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { admin, ApiProcess, waysToRun, waysWithCluster, type WayToRun } from '../support/api-process';
+import { admin, ApiProcess, waysWithCluster, type WayToRun } from '../support/api-process';
 import { sql } from '../support/database';
 import { HttpClient, logIn, newLearner, type Answer } from '../support/http';
+import { describeServed, openServed } from '../support/served';
 import { startRedis, type RedisServer } from '../support/servers';
 import { expectProblem, newEmail, newPassword, RunningApi, startOwnRedis, until, withRedis } from './support';
 
@@ -139,14 +140,12 @@ describe.each(ways)('Rate limits of addresses, $name', (way) => {
   });
 });
 
-const served = waysToRun.filter(({ name }) => name === 'served');
-(served.length > 0 ? describe : describe.skip)('Rate limits over two processes', () => {
-  const way = served[0] as WayToRun;
+describeServed('Rate limits over two processes', () => {
   let redis: RedisServer;
   let place: Awaited<ReturnType<WayToRun['open']>>;
   let apis: ApiProcess[] = [];
   beforeAll(async () => {
-    [redis, place] = await Promise.all([startRedis(), way.open()]);
+    [redis, place] = await Promise.all([startRedis(), openServed()]);
     const settings = { ...place.settings, ...LIMITS, REDIS_URL: redis.url };
     apis = [await ApiProcess.start(settings), await ApiProcess.start(settings)];
   }, 60_000);

@@ -1,21 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Migrations } from '../../libs/platform/src/persistence/migrations';
+import { Migrations } from '../../libs/platform/src/migrations/migrations';
 import { ApiProcess, waysToRun } from '../support/api-process';
 import { sql } from '../support/database';
 import { HttpClient, newLearner, type TestLearner } from '../support/http';
+import { describeServed } from '../support/served';
 import { startPostgres, type PostgresServer } from '../support/servers';
 import { studently } from '../support/studently';
 import { until } from './support';
 
-const isServed = waysToRun.some(({ name }) => name === 'served');
 const CONF = readFileSync(join(__dirname, '../../deploy/postgres/statements.conf'), 'utf8');
 const settingsOf = (conf: string) =>
   Object.fromEntries([...conf.matchAll(/^([a-z_.]+) = (.*)$/gm)].map(([, name, value]) => [name!, value!.replaceAll("'", '')]));
 const DATABASE = 'slow';
 
-(isServed ? describe : describe.skip)('studently slow', () => {
+describeServed('studently slow', () => {
   let server: PostgresServer;
   let settings: NodeJS.ProcessEnv;
   let api: ApiProcess;

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { render, tune } from '@studently/platform';
 import { Client } from 'pg';
-import { Migrations } from '../../libs/platform/src/persistence/migrations';
+import { Migrations } from '../../libs/platform/src/migrations/migrations';
 import { Authority } from '../support/certificates';
 import { findingsOf, runMend } from '../support/doctor';
 import { freePort, postgresOwner, startPostgres, withClient, type PostgresServer } from '../support/servers';

@@ -3,7 +3,7 @@ import { loadSettings, render, tune } from '@studently/platform';
 import { Client } from 'pg';
 import { transactions } from '../../libs/platform/src/doctor/checks/connections';
 import { judgeDisk } from '../../libs/platform/src/doctor/checks/server';
-import { Migrations } from '../../libs/platform/src/persistence/migrations';
+import { Migrations } from '../../libs/platform/src/migrations/migrations';
 import { ApiProcess } from '../support/api-process';
 import { findingsOf, runMend, type Patient } from '../support/doctor';
 import { HttpClient, newLearner } from '../support/http';

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { MigrationFiles } from '../../libs/platform/src/migrations/migration-files';
-import { Migrations, type MigrationListener } from '../../libs/platform/src/persistence/migrations';
+import type { MigrationListener } from '../../libs/platform/src/migrations/migration-session';
+import { Migrations } from '../../libs/platform/src/migrations/migrations';
 import { createTestDatabase, sql, type TestDatabase } from '../support/database';
 import { freePort, postgresOwner, startPostgres, withClient } from '../support/servers';
 

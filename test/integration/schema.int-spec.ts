@@ -6,7 +6,7 @@ import { Session } from '../../libs/identity/src/domain/session.entity';
 import { Subscription } from '../../libs/identity/src/domain/subscription.entity';
 import { EmailClaim, User } from '../../libs/identity/src/domain/user.entity';
 import { ormOptions } from '../../libs/platform/src/persistence/connection';
-import { knownMigrations, Migrations } from '../../libs/platform/src/persistence/migrations';
+import { knownMigrations, Migrations } from '../../libs/platform/src/migrations/migrations';
 import { Progress } from '../../libs/study/src/domain/progress.entity';
 import { StudyItem, StudyReview } from '../../libs/study/src/domain/study-item.entity';
 import { createTestDatabase, sql, type TestDatabase } from '../support/database';

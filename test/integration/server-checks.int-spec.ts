@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { checkServer } from '@studently/platform';
-import { knownMigrations, Migrations } from '../../libs/platform/src/persistence/migrations';
+import { knownMigrations, Migrations } from '../../libs/platform/src/migrations/migrations';
 import { ApiProcess } from '../support/api-process';
 import { createTestDatabase, sql, type TestDatabase } from '../support/database';
 import { freePort } from '../support/servers';

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import { Migrations } from '../../libs/platform/src/persistence/migrations';
+import { Migrations } from '../../libs/platform/src/migrations/migrations';
 import { ApiProcess } from '../support/api-process';
 import { HttpClient, newLearner } from '../support/http';
 import { startPostgres, startRedis, withClient, type PostgresServer, type RedisServer } from '../support/servers';

@@ -3,7 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 // By path: Jest maps no names here.
-import { Migrations } from '../../libs/platform/src/persistence/migrations';
+import { Migrations } from '../../libs/platform/src/migrations/migrations';
 import { buildCommonPasswords } from './common-passwords';
 import { RedisCluster } from './redis-cluster';
 import { studently } from './studently';

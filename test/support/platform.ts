@@ -1,4 +1,4 @@
-import { Migrations } from '../../libs/platform/src/persistence/migrations';
+import { Migrations } from '../../libs/platform/src/migrations/migrations';
 import { ApiProcess } from './api-process';
 import { buildCommonPasswords } from './common-passwords';
 import { missingServers, startPostgres, startRedis, withClient, type PostgresServer, type RedisServer } from './servers';

@@ -63,7 +63,8 @@ export { HEARS_OF_SESSIONS, LoneConnection } from './persistence/lone-connection
 export { Expiry } from './persistence/expiry';
 export { planMigrations, type MigrationPlan, type PlannedPart } from './migrations/plan';
 export { MigrationStopped } from './migrations/script-runner';
-export { Migrations, type MigrationListener, type MigrationStatus } from './persistence/migrations';
+export type { MigrationListener, MigrationStatus } from './migrations/migration-session';
+export { Migrations } from './migrations/migrations';
 export { snapshotSees } from './persistence/read-token';
 export { checkServer } from './persistence/server-checks';
 export { servedTarget } from './persistence/served-target';

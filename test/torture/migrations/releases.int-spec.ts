@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MigrationFiles } from '../../../libs/platform/src/migrations/migration-files';
-import { Migrations } from '../../../libs/platform/src/persistence/migrations';
+import { Migrations } from '../../../libs/platform/src/migrations/migrations';
 import { ApiProcess } from '../../support/api-process';
 import { createTestDatabase } from '../../support/database';
 import { HttpClient, newLearner } from '../../support/http';

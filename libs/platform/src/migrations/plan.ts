@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Client } from 'pg';
 import { startEmbeddedPostgres } from '../embedded/embedded-postgres';
 import type { DatabaseTarget } from '../persistence/connection';
-import { Migrations } from '../persistence/migrations';
+import { Migrations } from '../migrations/migrations';
 import { openConnection } from '../persistence/open-connection';
 import { lintScript, type Finding } from './lint';
 import { MigrationFiles } from './migration-files';

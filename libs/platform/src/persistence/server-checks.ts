@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../config/config';
 import { SERVER_TIMEOUTS, type DatabaseTarget } from './connection';
-import { knownMigrations } from './migrations';
+import { knownMigrations } from '../migrations/migrations';
 import { openConnection } from './open-connection';
 
 const EXTENSIONS = ['vector', 'uuid-ossp', 'pg_stat_statements', 'pg_trgm'];

@@ -1,4 +1,4 @@
-import { knownIndexes } from '../../persistence/migrations';
+import { knownIndexes } from '../../migrations/migrations';
 import { inBytes, inWords, judging, OURS, type Check } from '../check';
 
 const INDEXES = `

@@ -1,16 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
-import { BackfillRunner, rowsLeft, type BackfillProgress, type BackfillState } from '../migrations/backfill-runner';
-import { MigrationFiles } from '../migrations/migration-files';
-import { MigrationStopped, ScriptRunner, type Haste, type Tell } from '../migrations/script-runner';
-import type { DatabaseTarget } from './connection';
-import { openConnection } from './open-connection';
-
-/** Any number will do, as long as it is always the same: one migration run at a time and database. */
-const MIGRATION_LOCK = 7_382_910;
-
-/** The names of all migrations of this release, in order: `0001_platform`. */
-export const knownMigrations = (): string[] => new MigrationFiles().names();
+import { BackfillRunner, rowsLeft, type BackfillProgress, type BackfillState } from './backfill-runner';
+import type { MigrationFiles } from './migration-files';
+import { MigrationStopped, ScriptRunner, type Haste, type Tell } from './script-runner';
 
 /** Which migrations are done, and how far others are. Whoever logs in for migrations owns both, and they are no part of the schema. */
 const OWN_TABLES = `
@@ -24,9 +15,6 @@ const OWN_TABLES = `
   );
   grant select on studently_migrations to studently_app, studently_worker`;
 
-/** Found by this name where it is looked at; and where our end of it is gone, its statement ends soon. */
-const MARK = `set application_name = 'studently migrate'; set client_connection_check_interval = '2s'`;
-
 type Part = 'up' | 'down' | 'backfill' | 'contract' | 'contract.down';
 
 interface Progress {
@@ -36,15 +24,6 @@ interface Progress {
   cursor: string[] | null;
   rows: number;
   isDone: boolean;
-}
-
-const INDEX = /^\s*-- serves: (.*)\n\s*create (?:unique )?index (?:concurrently )?(?:if not exists )?(\w+)/gm;
-
-/** What each index that a migration makes is for, by its name. Those of keys and constraints serve these. */
-export function knownIndexes(): Map<string, string> {
-  const files = new MigrationFiles();
-  const texts = files.names().map((name) => files.read(`${name}.up.sql`));
-  return new Map(texts.flatMap((text) => [...text.matchAll(INDEX)].map(([, serves, index]) => [index!, serves!])));
 }
 
 export interface MigrationStatus {
@@ -64,67 +43,8 @@ export interface MigrationListener {
   progress?: (name: string, progress: BackfillProgress) => void;
 }
 
-/** Brings a database to this release and back. Interrupted at any point, it may simply be run again. */
-export class Migrations {
-  constructor(
-    private readonly target: DatabaseTarget,
-    private readonly listener: MigrationListener = {},
-    private readonly files = new MigrationFiles(),
-  ) {}
-
-  async status(): Promise<MigrationStatus> {
-    return this.withConnection((session) => session.status());
-  }
-
-  /** Applies what is pending. Where nobody can be served meanwhile, also what would come later. @returns the names of what was applied */
-  async up(): Promise<string[]> {
-    return this.withConnection((session) => session.up());
-  }
-
-  /** Takes back the latest migration, or all. @returns the names of what was taken back */
-  async down(options: { all?: boolean } = {}): Promise<string[]> {
-    return this.withConnection((session) => session.down(options.all ?? false));
-  }
-
-  /** Brings rows from before to what is applied. @returns how many were changed, of each that was not complete */
-  async backfill(): Promise<Record<string, number>> {
-    return this.withConnection((session) => session.backfill());
-  }
-
-  /** How many rows each backfill still has to look after. */
-  async left(): Promise<Record<string, number>> {
-    return this.withConnection((session) => session.left());
-  }
-
-  /** Removes what only the release before needed. @returns of which migrations. @throws MigrationStopped `BACKFILL_UNFINISHED` */
-  async contract(): Promise<string[]> {
-    return this.withConnection((session) => session.contract());
-  }
-
-  private async withConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    const client = await openConnection(this.target, { patient: true });
-    try {
-      if (!this.target.embedded) await client.query(MARK);
-      await takeLock(client);
-      return await work(new Session(client, this.target.embedded, this.files, this.listener));
-    } finally {
-      await client.query('select pg_advisory_unlock($1)', [MIGRATION_LOCK]).catch(() => undefined);
-      await client.end();
-    }
-  }
-}
-
-/** By asking again and again: whoever waits inside a statement is waited for by an index that is built concurrently. */
-async function takeLock(connection: Client): Promise<void> {
-  for (;;) {
-    const { rows } = await connection.query<{ held: boolean }>('select pg_try_advisory_lock($1) as held', [MIGRATION_LOCK]);
-    if (rows[0]!.held) return;
-    await sleep(100);
-  }
-}
-
 /** One run, on one connection: as long as the server still works for it, nobody else begins. */
-class Session {
+export class MigrationSession {
   private readonly scripts: ScriptRunner;
   private readonly tell: Tell;
 
