@@ -35,12 +35,12 @@ export interface SharedNearest {
   way: 'index' | 'signs' | 'each';
 }
 
-/** To compare the signs of so many takes as long as the index does. */
-const FEW = 20_000;
+/** To compare the signs of so many takes as long as the index does (npm run bench -- shared-search). */
+const FEW = 4000;
 /** The index is followed from the nearest of all: where a filter leaves these out, what it finds is not the nearest of the others. */
 const LEAST_SHARE = 0.5;
 /** So many passages the index keeps in view at least, and for each that is wanted (hnsw.ef_search). */
-const WIDTH = 200;
+const WIDTH = 400;
 const WIDTH_FOR_EACH = 2;
 const WIDEST = 1000;
 const COUNTED_FOR_MS = 60_000;
