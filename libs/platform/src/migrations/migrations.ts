@@ -14,7 +14,7 @@ export const knownMigrations = (): string[] => new MigrationFiles().names();
 /** Found by this name where it is looked at; and where our end of it is gone, its statement ends soon. */
 const MARK = `set application_name = 'studently migrate'; set client_connection_check_interval = '2s'`;
 
-const INDEX = /^\s*-- serves: (.*)\n\s*create (?:unique )?index (?:concurrently )?(?:if not exists )?(\w+)/gm;
+const INDEX = /^[ \t]*-- serves: (.*)\n[ \t]*create (?:unique )?index (?:concurrently )?(?:if not exists )?(\w+)/gm;
 
 /** What each index that a migration makes is for, by its name. Those of keys and constraints serve these. */
 export function knownIndexes(): Map<string, string> {

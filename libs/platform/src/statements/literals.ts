@@ -15,7 +15,7 @@ export function withoutLiterals(sql: string): string {
 export function normalized(sql: string): string {
   return withoutLiterals(sql)
     .replace(/\s+/g, ' ')
-    .replace(/[; ]+$/, '')
+    .replace(/(?<![; ])[; ]+$/, '')
     .trim();
 }
 

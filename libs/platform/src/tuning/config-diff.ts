@@ -137,7 +137,12 @@ function meaningOf(text: string, { unit, vartype }: Pick<Live, 'unit' | 'vartype
     if (Number(number) < 0) return number; // -1 is no size
     return String(Number(number) * (UNITS[given || (unit ?? '')] ?? 1));
   }
-  return vartype === 'enum' ? plain.toLowerCase() : plain.replace(/\s*,\s*/g, ',');
+  return vartype === 'enum'
+    ? plain.toLowerCase()
+    : plain
+        .split(',')
+        .map((part) => part.trim())
+        .join(',');
 }
 
 /** Of a cluster each node. */
