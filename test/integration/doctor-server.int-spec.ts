@@ -1,16 +1,15 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { appendFileSync, closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { render, tune } from '@studently/platform';
 import { Client } from 'pg';
 import { Migrations } from '../../libs/platform/src/migrations/migrations';
 import { Authority } from '../support/certificates';
 import { findingsOf, runMend } from '../support/doctor';
-import { freePort, postgresOwner, startPostgres, withClient, type PostgresServer } from '../support/servers';
+import { postgresOwner, startPostgres, startStandby, withClient, type PostgresServer } from '../support/servers';
 import { startTlsPostgres } from '../support/tls-servers';
 
 const BIN = '/usr/lib/postgresql/15/bin';
@@ -155,20 +154,8 @@ describe('studently doctor, of a server', () => {
   }, 60_000);
 
   it('finds a standby that is far behind, one that receives nothing, and slots without a limit', async () => {
-    const folder = join(dirname(data), 'standby');
-    execFileSync(
-      join(BIN, 'pg_basebackup'),
-      ['-d', url, '-D', folder, '-R', '-C', '-S', 'second', '-X', 'stream', '-c', 'fast'],
-      {
-        ...owner,
-        stdio: 'ignore',
-      },
-    );
-    const port = await freePort();
-    appendFileSync(join(folder, 'postgresql.conf'), `\nport = ${port}\nrecovery_min_apply_delay = '1h'\n`);
-    const standby: ChildProcess = spawn(join(BIN, 'postgres'), ['-D', folder], { ...owner, stdio: 'ignore', cwd: folder });
-    const ended = once(standby, 'exit');
-    const there = Object.assign(new URL(url), { port: String(port) }).href;
+    const standby = await startStandby(server, 'second', { recovery_min_apply_delay: '1h' });
+    const there = standby.url('studently');
     const lookThere = () => findingsOf({ url: there, settings: { DATABASE_URL: there } });
     try {
       const [{ name }] = (await untilRows(() =>
@@ -197,8 +184,7 @@ describe('studently doctor, of a server', () => {
       expect(receiver).toMatchObject({ severity: 'critical' });
       await untilFound(() => look(), ['slots']);
     } finally {
-      standby.kill('SIGQUIT');
-      await ended;
+      await standby.remove();
       await run(url, `select pg_drop_replication_slot('second')`);
     }
   }, 60_000);

@@ -1,6 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { chmodSync, cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,7 +7,7 @@ import { MigrationFiles } from '../../libs/platform/src/migrations/migration-fil
 import type { MigrationListener } from '../../libs/platform/src/migrations/migration-session';
 import { Migrations } from '../../libs/platform/src/migrations/migrations';
 import { createTestDatabase, sql, type TestDatabase } from '../support/database';
-import { freePort, postgresOwner, startPostgres, withClient } from '../support/servers';
+import { startPostgres, startStandby, withClient } from '../support/servers';
 
 const NAME = '9001_things';
 const TABLE = 'create table things (id integer primary key, n integer not null default 0, code integer)';
@@ -138,7 +136,7 @@ describe('Migrations while the schema is in use', () => {
       for (const part of ['up', 'down']) rmSync(join(folder, `${name}.${part}.sql`));
     writeFileSync(join(folder, '9000_first.up.sql'), 'select 1');
     const primary = await startPostgres({ wal_level: 'replica', max_wal_size: '1GB' });
-    const standby = await startStandby(primary.url('postgres'));
+    const standby = await startStandby(primary, 'second');
     try {
       await withClient(primary.url('postgres'), (client) => client.query('create database platform'));
       const url = primary.url('platform');
@@ -147,7 +145,7 @@ describe('Migrations while the schema is in use', () => {
       write('backfill', counted);
       await migrations({}, url).up();
       await sql(url, `set role studently_owner; ${TABLE}; insert into things select n from generate_series(1, 3000) n`);
-      await withClient(standby.url, (client) => client.query('select pg_wal_replay_pause()'));
+      await withClient(standby.url('platform'), (client) => client.query('select pg_wal_replay_pause()'));
       await sql(url, `create table wal as select repeat(md5(n::text), 30) from generate_series(1, 30000) n`); // some 30 MB
       const waiting = new Promise<string>((resolve) => {
         void migrations({ tell: resolve }, url)
@@ -156,7 +154,7 @@ describe('Migrations while the schema is in use', () => {
       });
       expect(await waiting).toMatch(/^waiting for \w+, which is \d+ MB behind$/);
       expect(await sql(url, 'select count(*)::int from things where n = 1')).toEqual([{ count: 0 }]);
-      await withClient(standby.url, (client) => client.query('select pg_wal_replay_resume()'));
+      await withClient(standby.url('platform'), (client) => client.query('select pg_wal_replay_resume()'));
       for (const end = Date.now() + 20_000; Date.now() < end; await sleep(100)) {
         const [{ left }] = (await sql<{ left: number }>(url, 'select count(*)::int as left from things where n = 0')) as [
           { left: number },
@@ -165,7 +163,7 @@ describe('Migrations while the schema is in use', () => {
       }
       expect(await sql(url, 'select n, count(*)::int from things group by n')).toEqual([{ n: 1, count: 3000 }]);
     } finally {
-      await standby.stop();
+      await standby.remove();
       await primary.remove();
     }
   }, 60_000);
@@ -176,43 +174,4 @@ async function killMigrator(url: string): Promise<void> {
     url,
     `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'studently migrate' and datname = current_database()`,
   );
-}
-
-/** A replica of a server that streams from it. */
-async function startStandby(primary: string): Promise<{ url: string; stop: () => Promise<void> }> {
-  const owner = postgresOwner();
-  const folder = execFileSync('mktemp', ['-d', join(tmpdir(), 'studently-standby-XXXXXX')], {
-    ...owner,
-    encoding: 'utf8',
-  }).trim();
-  const bin = '/usr/lib/postgresql/15/bin';
-  const [data, port] = [join(folder, 'data'), String(await freePort())];
-  const { password, ...address } = {
-    password: new URL(primary).password,
-    url: Object.assign(new URL(primary), { password: '' }).href,
-  };
-  const options = ['-D', data, '-R', '-X', 'stream', '-c', 'fast', '-d', address.url];
-  execFileSync(join(bin, 'pg_basebackup'), options, {
-    ...owner,
-    cwd: folder,
-    env: { ...process.env, PGPASSWORD: password },
-    stdio: 'pipe',
-  });
-  chmodSync(data, 0o700);
-  const args = ['-D', data, '-c', `port=${port}`, '-c', `unix_socket_directories=${folder}`];
-  const child = spawn(join(bin, 'postgres'), args, { ...owner, cwd: folder, stdio: 'ignore' });
-  const ended = once(child, 'exit');
-  const url = Object.assign(new URL(primary), { port }).href;
-  for (let attempt = 0; ; attempt++) {
-    const isThere = await withClient(url, (client) => client.query('select pg_is_in_recovery()')).catch(() => undefined);
-    if (isThere) break;
-    if (attempt === 200) throw new Error('The replica does not answer');
-    await sleep(50);
-  }
-  const stop = async () => {
-    child.kill('SIGQUIT');
-    await ended;
-    rmSync(folder, { recursive: true, force: true });
-  };
-  return { url, stop };
 }

@@ -1,11 +1,12 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { Client } from 'pg';
 
 /** Real servers from this machine's binaries: own folder, own port, ended by pid. Several may run side by side. */
@@ -122,12 +123,46 @@ export async function startPostgres(settings: Record<string, string> = {}): Prom
     log_min_messages: 'fatal',
     ...settings,
   };
-  const lines = Object.entries(all).map(([name, value]) => `${name} = '${value}'`);
-  writeFileSync(join(data, 'postgresql.conf'), lines.join('\n'));
-  const url = (user: string) => (database: string) => `postgres://${user}:${password}@127.0.0.1:${port}/${database}`;
+  writeFileSync(join(data, 'postgresql.conf'), linesOf(all));
+  const server = await serverIn(folder, data, port, password);
+  await withClient(server.url('postgres'), (client) =>
+    client.query(`create role studently_login login noinherit password '${password}'`),
+  );
+  return server;
+}
 
+/**
+ * A standby of it on this machine, which streams by a slot of its own and answers queries. Further settings as in postgresql.conf.
+ * @param name of its slot, and as which the primary knows it
+ */
+export async function startStandby(
+  primary: PostgresServer,
+  name: string,
+  settings: Record<string, string> = {},
+): Promise<PostgresServer> {
+  const owner = postgresOwner();
+  const folder = temporaryFolder(name, owner);
+  const data = join(folder, 'data');
+  const address = new URL(primary.url('postgres'));
+  const source = `${address.href}?application_name=${name}`;
+  const copying = ['-D', data, '-d', source, '-R', '-C', '-S', name, '-X', 'stream', '-c', 'fast'];
+  await promisify(execFile)(join(POSTGRES_BIN, 'pg_basebackup'), copying, { ...owner, cwd: folder });
+  const port = await freePort();
+  const own = { port: String(port), unix_socket_directories: folder, hot_standby: 'on', ...settings };
+  appendFileSync(join(data, 'postgresql.conf'), `\n${linesOf(own)}\n`); // what comes later counts
+  return serverIn(folder, data, port, address.password);
+}
+
+const linesOf = (settings: Record<string, string>): string =>
+  Object.entries(settings)
+    .map(([name, value]) => `${name} = '${value}'`)
+    .join('\n');
+
+/** The server of a folder that has been made. */
+async function serverIn(folder: string, data: string, port: number, password: string): Promise<PostgresServer> {
+  const url = (user: string) => (database: string) => `postgres://${user}:${password}@127.0.0.1:${port}/${database}`;
   const start = async (): Promise<PostgresServer> => {
-    const child = spawn(join(POSTGRES_BIN, 'postgres'), ['-D', data], { ...owner, stdio: 'ignore', cwd: folder });
+    const child = spawn(join(POSTGRES_BIN, 'postgres'), ['-D', data], { ...postgresOwner(), stdio: 'ignore', cwd: folder });
     const server = controlled(child, port);
     await untilPostgresAnswers(url('postgres')('postgres'));
     return {
@@ -142,12 +177,7 @@ export async function startPostgres(settings: Record<string, string> = {}): Prom
       },
     };
   };
-
-  const server = await start();
-  await withClient(server.url('postgres'), (client) =>
-    client.query(`create role studently_login login noinherit password '${password}'`),
-  );
-  return server;
+  return start();
 }
 
 async function untilPostgresAnswers(url: string): Promise<void> {
