@@ -17,6 +17,7 @@ import { writeQuestions, writeVectors } from './harness/passages';
 import { K, recallOf } from './harness/searches';
 import { number } from './harness/table';
 import type { Check, Measured } from './harness/workload';
+import { Replicas } from '../../libs/platform/src/persistence/replicas';
 
 const PASSAGES = 20_000;
 /** So many are put into the index one by one. */
@@ -102,7 +103,7 @@ async function databaseAt(context: BenchContext, url: string): Promise<Database>
     () => MikroORM.init({ ...ormOptions(target, 1), entities: [] }),
     (started) => started.close(true),
   );
-  return new Database(orm, target);
+  return new Database(orm, target, new Replicas());
 }
 
 function checksOf(share: string, value: number, limit: number, recall: number): Check[] {

@@ -9,6 +9,7 @@ import { ApiProcess } from '../support/api-process';
 import { createTestDatabase, sql, type TestDatabase } from '../support/database';
 import { HttpClient, newLearner } from '../support/http';
 import { startPgBouncer, withClient, type PgBouncer } from '../support/servers';
+import { Replicas } from '../../libs/platform/src/persistence/replicas';
 
 /** Connections to PostgreSQL that all processes of a test share. */
 const CONNECTIONS = 5;
@@ -43,7 +44,7 @@ describe('Behind PgBouncer in transaction mode', () => {
   const processOn = async (url: string, poolSize = 1): Promise<Database> => {
     const target = { url, embedded: false };
     const orm = await MikroORM.init({ ...ormOptions(target, poolSize), entities: [] });
-    const process = new Database(orm, target);
+    const process = new Database(orm, target, new Replicas());
     opened.push(async () => {
       await process.beforeApplicationShutdown();
       await orm.close();

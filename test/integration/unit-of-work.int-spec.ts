@@ -453,9 +453,9 @@ describe('The unit of work', () => {
       await withClient(contexts.database.adminUrl, async (running) => {
         await running.query('begin');
         const { rows: began } = await running.query<{ xid: string }>('select pg_current_xact_id()::text as xid');
-        const committed = decodeReadToken((await write()).readToken);
+        const committed = decodeReadToken((await write()).readToken).xid;
         const [during] = await rows<{ it: string }>('select pg_current_snapshot()::text as it');
-        const later = decodeReadToken((await write()).readToken);
+        const later = decodeReadToken((await write()).readToken).xid;
         await running.query('commit');
         const [after] = await rows<{ it: string }>('select pg_current_snapshot()::text as it');
         const xid = BigInt(began[0]!.xid);
@@ -476,9 +476,9 @@ describe('The unit of work', () => {
       const id = randomUUID();
       const { readToken } = await execute(new StartChat(learner, { id, title: 'x' }));
       const [audit] = await rows<{ xid: string }>('select xid::text as xid from audit_events where subject_id = $1', [id]);
-      expect(decodeReadToken(readToken)).toBe(BigInt(audit!.xid));
+      expect(decodeReadToken(readToken)).toEqual({ timeline: 1, xid: BigInt(audit!.xid) });
       const renamed = await execute(new ChangeChat(learner, id, { title: 'y' }));
-      expect(decodeReadToken(renamed.readToken)).toBeGreaterThan(decodeReadToken(readToken));
+      expect(decodeReadToken(renamed.readToken).xid).toBeGreaterThan(decodeReadToken(readToken).xid);
     });
   });
 });

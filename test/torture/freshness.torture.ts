@@ -3,12 +3,12 @@ import { BOUND_MS, type Stale } from './freshness/checker';
 import { History } from './freshness/history';
 import { Stage } from './freshness/stage';
 import { Traffic } from './freshness/traffic';
-import { evict, TROUBLES } from './freshness/troubles';
+import { evict, lag, TROUBLES } from './freshness/troubles';
 import type { TortureContext } from './harness/torture';
 
 export const promise =
   'no read with a token is older than the write that the token is of; none without is older than what was acknowledged 100 ms before, ' +
-  'or a second after Redis or a killed process is back';
+  'or a second after Redis or a killed process is back; also where a replica answers that lags, hears nothing, is cut off or killed';
 export const ops = 1_000_000;
 export const shortOps = 20_000;
 
@@ -24,7 +24,7 @@ export interface Freshness {
   untilFound?: boolean;
 }
 
-/** Two processes are read and written through at random, while keys are lost, processes and Redis die and are cut off. */
+/** Two processes are read and written through at random, while keys are lost, a replica lags, processes and Redis die and are cut off. */
 export async function run(context: TortureContext, { settings, untilFound = false }: Freshness = {}) {
   const stage = await Stage.open(context, 2, settings);
   const history = new History();
@@ -38,12 +38,14 @@ export async function run(context: TortureContext, { settings, untilFound = fals
   };
   const judging = setInterval(judge, JUDGE_EVERY_MS);
   try {
-    const [, evictions, troubles] = await Promise.all([
+    const [, evictions, troubles, lags] = await Promise.all([
       traffic.flow(context.ops, ending.signal).finally(() => ending.abort()),
       evict(stage, ending.signal),
       makeTrouble(stage, history, traffic, ending.signal),
+      lag(stage, ending.signal),
     ]);
-    return { writes: traffic.writes, troubles, evictions, failed: traffic.failed };
+    const byReplica = await answeredByReplica(stage);
+    return { byReplica, lags, writes: traffic.writes, troubles, evictions, failed: traffic.failed };
   } finally {
     clearInterval(judging);
     ending.abort();
@@ -67,6 +69,13 @@ async function makeTrouble(stage: Stage, history: History, traffic: Traffic, end
     isOver();
     await traffic.tellTruth();
   }
+}
+
+/** Of the processes as they are at the end. */
+async function answeredByReplica({ nodes }: Stage): Promise<number> {
+  const texts = await Promise.all(nodes.map(async ({ http }) => (await http.get('/metrics')).text));
+  const counts = texts.map((text) => /^studently_replica_reads_total\{.*outcome="answered".*\} (\d+)$/m.exec(text)?.[1]);
+  return counts.reduce((sum, count) => sum + Number(count ?? 0), 0);
 }
 
 function inWords({ read, level, because }: Stale): string {

@@ -3,6 +3,8 @@ import { CqrsModule } from '@nestjs/cqrs';
 import { PostgreSqlDriver } from '@mikro-orm/postgresql';
 import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { TerminusModule } from '@nestjs/terminus';
+import { getToken } from '@willsoto/nestjs-prometheus';
+import type { Counter } from 'prom-client';
 import { AuditSealer } from './audit/audit-sealer';
 import { AuditKeys } from './audit/signing-key';
 import { BackupSchedule } from './backup/backup-schedule';
@@ -21,6 +23,8 @@ import { MetricsModule } from './metrics/metrics.module';
 import { DATABASE_TARGET, ormOptions, type DatabaseTarget } from './persistence/connection';
 import { Database } from './persistence/database';
 import { Expiry } from './persistence/expiry';
+import { Replicas, REPLICA_READS } from './persistence/replicas';
+import { replicaTargets } from './persistence/served-target';
 import { UnitOfWork } from './persistence/unit-of-work';
 import { EventLog } from './realtime/event-log';
 import { LearnerNews } from './realtime/learner-news';
@@ -66,6 +70,12 @@ export class PlatformModule {
       { provide: BACKGROUND, useValue: kind !== 'command' },
       { provide: WORKS, useValue: kind === 'all' || kind === 'worker' },
       jobQueueProvider(settings, kind),
+      {
+        provide: Replicas,
+        useFactory: (reads: Counter<'outcome'>) =>
+          new Replicas(replicaTargets(settings), settings.DATABASE_POOL_SIZE, reads, watch),
+        inject: [getToken(REPLICA_READS)],
+      },
     ];
     return {
       module: PlatformModule,

@@ -47,12 +47,12 @@ const BUGS = {
         Promise.all(keys.map((key) => client.eval(COUNT_FOR_50_MS, { keys: [key], arguments: [] }))),
       );
     };
-    ReadModels.prototype.living = function (count) {
-      return `${this.store.run}.${count ?? 0}`;
+    ReadModels.prototype.living = function (tagKey, count) {
+      return `${this.store.runOf(tagKey)}.${count ?? 0}`;
     };
     ReadModels.prototype.generationAndCached = async function (tagKey, valueKey) {
       const found = await this.fromStore([tagKey, valueKey]);
-      return found ? [this.living(found[0]), found[1]] : [];
+      return found ? [this.living(tagKey, found[0]), found[1]] : [];
     };
   },
 
@@ -66,7 +66,16 @@ const BUGS = {
 
   /** What Redis held before it was killed counts again. */
   'a generation of another run counts'() {
-    built('cache/read-models.js').ReadModels.prototype.living = (generation) => generation?.toString();
+    built('cache/read-models.js').ReadModels.prototype.living = (_tagKey, generation) => generation?.toString();
+  },
+
+  /** A replica is asked only for what the primary had when the process began. */
+  'a read point that is kept'() {
+    const { prototype } = built('persistence/read-points.js').ReadPoints;
+    const { now } = prototype;
+    prototype.now = function () {
+      return (this.kept ??= now.call(this));
+    };
   },
 };
 

@@ -4,7 +4,7 @@ import { createClient, type RedisClientType } from 'redis4';
 import type { ApiProcess } from '../../support/api-process';
 import { HttpClient } from '../../support/http';
 import { startApi, startServers } from '../../support/platform';
-import type { PostgresServer, RedisServer } from '../../support/servers';
+import { startStandby, type PostgresServer, type RedisServer } from '../../support/servers';
 import { TcpProxy } from '../../support/tcp-proxy';
 import type { TortureContext } from '../harness/torture';
 
@@ -14,15 +14,17 @@ export interface Node {
   readonly http: HttpClient;
   readonly redis: TcpProxy;
   readonly postgres: TcpProxy;
+  readonly replica: TcpProxy;
 }
 
 const portOf = (url: string, port: number) => Object.assign(new URL(url), { port }).href;
 
-/** API processes on one PostgreSQL and one Redis, each of which can be cut off, killed and started again. */
+/** API processes on one PostgreSQL with a replica and one Redis, each of which can be cut off, killed and started again. */
 export class Stage {
   private constructor(
     readonly context: TortureContext,
     readonly postgres: PostgresServer,
+    public replica: PostgresServer,
     readonly nodes: Node[],
     /** What the processes talk to; another server after it was lost. */
     public redis: RedisServer,
@@ -32,21 +34,27 @@ export class Stage {
 
   static async open(context: TortureContext, apis: number, settings: NodeJS.ProcessEnv = {}): Promise<Stage> {
     const servers = await startServers(context);
+    const replica = await context.use(
+      () => startStandby(servers.postgres, 'replica'),
+      (server) => server.remove(),
+    );
     const before = (port: number) =>
       context.use(
         () => TcpProxy.before(port),
         (proxy) => proxy.close(),
       );
     const start = async (): Promise<Node> => {
-      const [redis, postgres] = [await before(servers.redis.port), await before(servers.postgres.port)];
+      const ways = await Promise.all([servers.redis.port, servers.postgres.port, replica.port].map(before));
+      const [redis, postgres, toReplica] = ways as [TcpProxy, TcpProxy, TcpProxy];
       const api = await startApi(context, {
         ...servers.settings,
         ...settings,
         STUDENTLY_DATA_DIR: join(context.folder, 'data'), // the same keys for all of them
         REDIS_URL: portOf(servers.redis.url, redis.port),
         DATABASE_URL: portOf(servers.settings['DATABASE_URL']!, postgres.port),
+        DATABASE_REPLICA_URLS: portOf(servers.settings['DATABASE_URL']!, toReplica.port),
       });
-      return { api, http: new HttpClient(api.url), redis, postgres };
+      return { api, http: new HttpClient(api.url), redis, postgres, replica: toReplica };
     };
     const nodes = await Promise.all(Array.from({ length: apis }, start));
     const client = createClient({ url: servers.redis.url, disableOfflineQueue: true }) as RedisClientType;
@@ -55,7 +63,7 @@ export class Stage {
       () => client.connect(),
       () => client.disconnect(),
     );
-    return new Stage(context, servers.postgres, nodes, servers.redis, client);
+    return new Stage(context, servers.postgres, replica, nodes, servers.redis, client);
   }
 
   /** Until each process says that it reaches both servers. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { commandOptions } from 'redis4';
+import { withClient, type PostgresServer } from '../../support/servers';
 import type { Fault } from '../../support/tcp-proxy';
 import type { Node, Stage } from './stage';
 
@@ -93,4 +94,43 @@ export async function evict({ context, client }: Stage, ended: AbortSignal): Pro
     }
   }
   return evicted;
+}
+
+/** What a replica goes through while it answers: it stands still, hears nothing, is cut off, is killed. No read may be older for it. */
+const LAGS: ((stage: Stage, ms: number) => Promise<void>)[] = [
+  async ({ replica }, ms) => {
+    await ask(replica, 'select pg_wal_replay_pause()');
+    await sleep(ms);
+    await ask(replica, 'select pg_wal_replay_resume()');
+  },
+  async ({ replica }, ms) => {
+    const [receiver] = await ask<{ pid: number }>(replica, 'select pid from pg_stat_wal_receiver');
+    if (!receiver) return;
+    process.kill(receiver.pid, 'SIGSTOP');
+    await sleep(ms);
+    process.kill(receiver.pid, 'SIGCONT');
+  },
+  async (stage, ms) => {
+    const { replica } = anyOf(stage);
+    await replica.set(stage.context.pick(AWAY));
+    await sleep(ms);
+    await replica.heal();
+  },
+  async (stage, ms) => {
+    await stage.replica.stop('SIGQUIT'); // by SIGKILL its shared memory would be left
+    await sleep(ms);
+    stage.replica = await stage.replica.restart();
+  },
+];
+
+const ask = <Row extends object>(server: PostgresServer, text: string): Promise<Row[]> =>
+  withClient(server.url('postgres'), async (client) => (await client.query<Row>(text)).rows);
+
+export async function lag(stage: Stage, ended: AbortSignal): Promise<number> {
+  const { context } = stage;
+  for (let lags = 0; ; lags++) {
+    await sleep(context.below(1000), undefined, { signal: ended }).catch(() => undefined);
+    if (ended.aborted) return lags;
+    await context.pick(LAGS)(stage, context.below(600));
+  }
 }

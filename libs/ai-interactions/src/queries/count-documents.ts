@@ -23,7 +23,7 @@ export class CountDocumentsHandler implements IQueryHandler<CountDocuments> {
   constructor(private readonly database: Database) {}
 
   async execute({ actor }: CountDocuments): Promise<View<DocumentCounts>> {
-    const [row] = await this.database.read<{ json: string }>(actor, SQL, [actor.userId]);
+    const [row] = await this.database.query<{ json: string }>(actor, SQL, [actor.userId]);
     return new View(row!.json);
   }
 }

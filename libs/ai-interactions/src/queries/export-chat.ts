@@ -48,6 +48,6 @@ export class ExportChatHandler implements IQueryHandler<ExportChat> {
 
   /** Past the cache: it is long, and seldom asked for. */
   private async row<Page>(actor: Learner, model: ReadModel<Page, ChatView>, page: Page): Promise<ViewRow | undefined> {
-    return (await this.database.read<ViewRow>(actor, model.sql, model.values(actor.userId, page)))[0];
+    return (await this.database.query<ViewRow>(actor, model.sql, model.values(actor.userId, page)))[0];
   }
 }

@@ -41,7 +41,7 @@ export class ListChatsHandler implements IQueryHandler<ListChats> {
 
   async execute({ actor, filter, page }: ListChats): Promise<View<Page<ChatSummary>>> {
     return pageOf(page, (after, limit) =>
-      this.database.read(actor, SQL, [
+      this.database.query(actor, SQL, [
         ownerOf(actor),
         filter.title ?? null,
         after?.createdAt ?? null,

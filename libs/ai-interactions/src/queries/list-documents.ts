@@ -30,7 +30,7 @@ export class ListDocumentsHandler implements IQueryHandler<ListDocuments> {
 
   async execute({ actor, filter, page }: ListDocuments): Promise<View<Page<DocumentSummary>>> {
     return pageOf(page, (after, limit) =>
-      this.database.read(actor, SQL, [ownerOf(actor), filter.type ?? null, after?.createdAt ?? null, after?.id ?? null, limit]),
+      this.database.query(actor, SQL, [ownerOf(actor), filter.type ?? null, after?.createdAt ?? null, after?.id ?? null, limit]),
     );
   }
 }

@@ -49,7 +49,7 @@ export class ListLeavesHandler implements IQueryHandler<ListLeaves> {
 
   async execute({ actor, chatId }: ListLeaves): Promise<View<Leaves>> {
     type Row = { parents: number[]; leaves: Omit<Leaf, 'messages'>[] };
-    const [row] = await this.database.read<Row>(actor, SQL, [ownerOf(actor), chatId]);
+    const [row] = await this.database.query<Row>(actor, SQL, [ownerOf(actor), chatId]);
     if (!row) throw new NotFound('chat');
     const lengths = lengthsOf(row.parents);
     return View.of({ items: row.leaves.map((leaf) => ({ ...leaf, messages: lengths[leaf.seq]! })) });

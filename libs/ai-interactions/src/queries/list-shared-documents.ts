@@ -38,7 +38,7 @@ export class ListSharedDocumentsHandler implements IQueryHandler<ListSharedDocum
 
   async execute({ actor, filter, page }: ListSharedDocuments): Promise<View<Page<SharedDocument>>> {
     return pageOf(page, (after, limit) =>
-      this.database.read(actor, SQL, [filter.type ?? null, after?.createdAt ?? null, after?.id ?? null, limit]),
+      this.database.query(actor, SQL, [filter.type ?? null, after?.createdAt ?? null, after?.id ?? null, limit]),
     );
   }
 }

@@ -102,7 +102,7 @@ export class SearchChatsHandler implements IQueryHandler<SearchChats> {
     // Before a connection is taken: the model may be busy.
     const serving = await this.spaces.serving();
     const vector = search.vector ?? (text === undefined ? undefined : await this.meaningOf(text, serving));
-    const [row] = await this.database.read<{ matched: number; items: string }>(actor, SQL, [
+    const [row] = await this.database.query<{ matched: number; items: string }>(actor, SQL, [
       actor.userId,
       vector ? vectorText(vector) : null,
       text ?? null,

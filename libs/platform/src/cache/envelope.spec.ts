@@ -8,7 +8,7 @@ const open = (text: string) => {
 
 const envelope: Envelope & { json: string } = {
   generation: 'g',
-  snapshot: '5:7:6',
+  mark: '1/5:7:6',
   at: 1,
   etag: '3',
   json: '{"title":"🌱\\n"}',
@@ -23,11 +23,11 @@ describe('A cached envelope', () => {
         fc.nat(),
         fc.string(),
         fc.string({ unit: 'grapheme' }),
-        (generation, snapshot, at, etag, json) => {
-          expect(open(seal({ generation, snapshot, at, etag, json }))).toEqual({
+        (generation, mark, at, etag, json) => {
+          expect(open(seal({ generation, mark, at, etag, json }))).toEqual({
             v: expect.any(Number),
             generation,
-            snapshot,
+            mark,
             at,
             etag,
             json,
@@ -42,7 +42,7 @@ describe('A cached envelope', () => {
     ['without a version', seal(envelope).replace(/"v":\d+,/, '')],
     ['with a version of another type', seal(envelope).replace(/"v":(\d+)/, '"v":"$1"')],
     ['without a generation', seal(envelope).replace('"generation"', '"other"')],
-    ['without a snapshot', seal(envelope).replace('"snapshot"', '"other"')],
+    ['without a mark', seal(envelope).replace('"mark"', '"other"')],
     ['cut off in its header', seal(envelope).slice(0, 20)],
     ['without a line end', seal(envelope).replace('\n', ' ')],
     ['that is empty', ''],

@@ -1,5 +1,5 @@
 /** Raise it when the frame or any view's shape changes: older entries are then misses. */
-export const VERSION = 2;
+export const VERSION = 3;
 
 const LINE_END = 0x0a;
 
@@ -7,8 +7,8 @@ const LINE_END = 0x0a;
 export interface Envelope {
   /** The generation that was current before the data was read. */
   readonly generation: string;
-  /** The snapshot in which it was read (`pg_current_snapshot()`), to be compared with read tokens. */
-  readonly snapshot: string;
+  /** The timeline and the snapshot in which it was read (`mark_of`), to be compared with read tokens. */
+  readonly mark: string;
   /** When it was read, in ms since 1970. */
   readonly at: number;
   readonly etag: string;
@@ -30,7 +30,7 @@ export function open(sealed: Buffer): Envelope | undefined {
   if (end < 0) return undefined;
   try {
     const header = JSON.parse(sealed.toString('utf8', 0, end)) as Envelope & { v?: number };
-    if (header.v !== VERSION || typeof header.generation !== 'string' || typeof header.snapshot !== 'string') return undefined;
+    if (header.v !== VERSION || typeof header.generation !== 'string' || typeof header.mark !== 'string') return undefined;
     return { ...header, json: sealed.subarray(end + 1) };
   } catch {
     return undefined;

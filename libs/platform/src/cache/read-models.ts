@@ -6,7 +6,7 @@ import { LRUCache } from 'lru-cache';
 import type { Counter } from 'prom-client';
 import { EventConsumers } from '../events/event-consumers';
 import { Database } from '../persistence/database';
-import { decodeReadToken, snapshotSees } from '../persistence/read-token';
+import { decodeReadToken, markSees, type Write } from '../persistence/read-token';
 import { ownerOf, type Learner } from '../security/actor';
 import { SealedDataUnreadable } from '../security/keys/envelope';
 import { LearnerKeys } from '../security/keys/learner-keys';
@@ -31,7 +31,7 @@ interface Current {
   view?: Envelope;
 }
 
-type Loaded = (Omit<Envelope, 'generation'> & { found: true }) | { found: false; snapshot: string };
+type Loaded = (Omit<Envelope, 'generation'> & { found: true }) | { found: false; mark: string };
 
 /** What this process remembers of views that it has answered: bytes in all, and those of an entry beside its JSON. */
 const REMEMBERED_BYTES = 32 * 1024 * 1024;
@@ -46,7 +46,7 @@ const LOOK_EVERY_MS = 5;
  * Answers queries from the cache, else from PostgreSQL. A cached view counts only if it was read under
  * the generation that is current now: forgetting drops the generation after the commit, so a slow refill
  * lands under a dead one and can never bring back an older value. With a read token it counts only if
- * its snapshot also saw that write, whatever became of the forgetting (docs/adr/0006-read-models.md).
+ * it also saw that write, whatever became of the forgetting (docs/adr/0006-read-models.md).
  */
 @Injectable()
 export class ReadModels {
@@ -94,7 +94,7 @@ export class ReadModels {
     model: ReadModel<Params, T>,
     owner: Learner,
     params: Params,
-    atLeast: bigint | undefined,
+    atLeast: Write | undefined,
   ): Promise<View<T> | undefined> {
     const valueKey = `cache:{u:${owner.userId}}:${model.key(params)}`;
     const { generation, view } = await this.current(model, owner.userId, params, valueKey);
@@ -119,7 +119,7 @@ export class ReadModels {
     params: Params,
     valueKey: string,
     generation: string | undefined,
-    atLeast: bigint | undefined,
+    atLeast: Write | undefined,
   ): Promise<Loaded> {
     if (generation === undefined) return this.query(model, owner, owner.userId, params); // no store, no sharing
     const flightKey = `${generation} ${valueKey}`;
@@ -138,7 +138,7 @@ export class ReadModels {
     params: Params,
     valueKey: string,
     generation: string,
-    atLeast: bigint | undefined,
+    atLeast: Write | undefined,
   ): Promise<Loaded> {
     const lock = fillKey(valueKey, generation);
     let isMine = false;
@@ -165,14 +165,14 @@ export class ReadModels {
     ownerId: string,
     params: Params,
   ): Promise<Loaded> {
-    const [row] = await this.database.read<Partial<ViewRow> & { snapshot: string }>(
+    const [row] = await this.database.query<Partial<ViewRow> & { mark: string }>(
       actor,
-      `select pg_current_snapshot()::text as snapshot, view.* from (select) always left join (${model.sql}) view on true`,
+      `select mark_of(pg_current_snapshot()) as mark, view.* from (select) always left join (${model.sql}) view on true`,
       model.values(ownerId, params),
     );
-    const { snapshot, json, etag } = row!;
-    if (typeof json !== 'string' || typeof etag !== 'string') return { found: false, snapshot };
-    return { found: true, snapshot, at: Date.now(), etag, json: await openSealedJson(this.keys, json) };
+    const { mark, json, etag } = row!;
+    if (typeof json !== 'string' || typeof etag !== 'string') return { found: false, mark };
+    return { found: true, mark, at: Date.now(), etag, json: await openSealedJson(this.keys, json) };
   }
 
   /** The generation that is current, and the view that was read under it: as it is remembered here, else from the store. */
@@ -227,14 +227,14 @@ export class ReadModels {
     model: ReadModel<Params, T>,
     userId: string,
     valueKey: string,
-    { generation, snapshot, at, etag, json: readable }: Envelope,
+    { generation, mark, at, etag, json: readable }: Envelope,
   ): Promise<void> {
-    this.remembered.set(valueKey, { generation, snapshot, at, etag, json: Buffer.from(readable as string) });
-    const header = headerOf({ generation, snapshot, etag });
+    this.remembered.set(valueKey, { generation, mark, at, etag, json: Buffer.from(readable as string) });
+    const header = headerOf({ generation, mark, etag });
     const json = model.isSealed ? (await this.keys.toSeal(userId)).sealCached(valueKey, header, readable) : readable;
     // Jitter, downwards only: what was cached together should not expire together.
     const ttl = CACHE_TTL_SECONDS - Math.floor(Math.random() * 0.1 * CACHE_TTL_SECONDS);
-    await this.store.set(valueKey, seal({ generation, snapshot, at, etag, json }), ttl).catch(() => undefined); // it is only not kept
+    await this.store.set(valueKey, seal({ generation, mark, at, etag, json }), ttl).catch(() => undefined); // it is only not kept
   }
 
   /** What does not open is as good as not there: its key has gone, or somebody has changed it. */
@@ -255,16 +255,16 @@ export class ReadModels {
 }
 
 /** Sealed with the value: neither goes with another one's. */
-function headerOf({ generation, snapshot, etag }: Pick<Envelope, 'generation' | 'snapshot' | 'etag'>): string {
-  return [generation, snapshot, etag].join(' ');
+function headerOf({ generation, mark, etag }: Pick<Envelope, 'generation' | 'mark' | 'etag'>): string {
+  return [generation, mark, etag].join(' ');
 }
 
 function generationKey(ownerId: string, tag: string): string {
   return `cache:{u:${ownerId}}:generation:${tag}`;
 }
 
-function isFresh({ snapshot }: { snapshot: string }, atLeast: bigint | undefined): boolean {
-  return atLeast === undefined || snapshotSees(snapshot, atLeast);
+function isFresh({ mark }: { mark: string }, atLeast: Write | undefined): boolean {
+  return atLeast === undefined || markSees(mark, atLeast);
 }
 
 /** Beside the view, in its slot: whoever sets it fills the view under this generation. */

@@ -43,6 +43,12 @@ const Settings = z
     WORKER_PORT: count(0, 65_535).default(3001),
     DATABASE_URL: postgresUrl.optional(),
     DATABASE_MIGRATION_URL: postgresUrl.optional(),
+    /** Standbys that answer queries, separated by commas; behind each there may be several. */
+    DATABASE_REPLICA_URLS: z
+      .string()
+      .transform((text) => text.split(',').map((url) => url.trim()))
+      .pipe(z.array(postgresUrl))
+      .optional(),
     DATABASE_POOL_SIZE: count(1, 1000).default(10),
     /** What each REDIS_…URL leads to: one server, or a cluster, of which it names some nodes. */
     REDIS_MODE: z.enum(['single', 'cluster']).default('single'),
@@ -118,6 +124,11 @@ const Settings = z
     when: always,
     path: ['REDIS_URL'],
     message: 'needs DATABASE_URL: without it the platform is embedded and keeps its own memory',
+  })
+  .refine((settings) => !settings.DATABASE_REPLICA_URLS || settings.DATABASE_URL, {
+    when: always,
+    path: ['DATABASE_REPLICA_URLS'],
+    message: 'needs DATABASE_URL: the primary, which they follow',
   })
   .refine((settings) => !settings.REDIS_JOBS_URL || settings.DATABASE_URL, {
     when: always,

@@ -3,6 +3,7 @@ import { HealthCheckService, HealthIndicatorService, type HealthIndicatorResult 
 import { CACHE_STORE, SESSION_STORE, type KeyValueStore } from '../cache/key-value-store';
 import { JOB_QUEUE, type JobQueue } from '../jobs/job-queue';
 import { Database } from '../persistence/database';
+import { Replicas } from '../persistence/replicas';
 import { SYSTEM } from '../security/actor';
 
 export interface Readiness {
@@ -20,6 +21,7 @@ export class Health {
     private readonly health: HealthCheckService,
     private readonly indicators: HealthIndicatorService,
     private readonly database: Database,
+    private readonly replicas: Replicas,
     @Inject(CACHE_STORE) private readonly cache: KeyValueStore,
     @Inject(SESSION_STORE) private readonly sessions: KeyValueStore,
     @Inject(JOB_QUEUE) private readonly jobs: JobQueue,
@@ -43,6 +45,7 @@ export class Health {
       () => this.indicate('cache', () => this.cache.ping()),
       () => this.indicate('sessions', () => this.sessions.ping()),
       () => this.indicate('jobs', () => this.jobs.ping()),
+      ...(this.replicas.number > 0 ? [() => this.indicate('replicas', () => this.replicas.ping())] : []),
     ]);
     const checks = { ...required, ...helpful };
     const isDown = (results: Readiness['checks']) => Object.values(results).some((result) => result.status === 'down');

@@ -9,6 +9,7 @@ import { OUTBOX_LAG } from '../events/outbox-relay';
 import { JOB_AGE, JOBS_DEAD, JOBS_WAITING } from '../jobs/job-metrics';
 import { JOB_DURATION } from '../jobs/job-runner';
 import { Database } from '../persistence/database';
+import { REPLICA_READS } from '../persistence/replicas';
 import { BUS_DURATION, BusMetrics } from './bus-metrics';
 
 export const HTTP_DURATION = 'studently_http_request_duration_seconds';
@@ -33,6 +34,11 @@ const metrics = [
   makeCounterProvider({
     name: CACHE_REQUESTS,
     help: 'Reads of cached views: hit, miss, or stale_rejected by a read token',
+    labelNames: ['outcome'],
+  }),
+  makeCounterProvider({
+    name: REPLICA_READS,
+    help: 'Queries that a replica has answered, or the primary instead: it was behind, away, or passed-over because of that',
     labelNames: ['outcome'],
   }),
   makeGaugeProvider({ name: OUTBOX_LAG, help: 'Age of the oldest outbox message' }),

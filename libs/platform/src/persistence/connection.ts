@@ -79,12 +79,16 @@ export function ormOptions(
   };
 }
 
-/** Each new connection of the pool is opened by the address as it is then. */
 function prepare(pool: Pool, target: DatabaseTarget, watch?: StatementWatch): void {
   pool.on('connect', (connection) => {
     openAndClose(connection, target.embedded);
     watch?.watch(connection);
   });
+  currently(pool, target);
+}
+
+/** Each new connection is opened by the address as it is then. */
+export function currently(pool: Pool, target: DatabaseTarget): void {
   Object.defineProperty(pool.options, 'connectionString', {
     enumerable: true,
     get: () => withoutTls(addressOf(target)),

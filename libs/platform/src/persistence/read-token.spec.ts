@@ -1,10 +1,13 @@
 import * as fc from 'fast-check';
-import { decodeReadToken, encodeReadToken, snapshotSees } from './read-token';
+import { decodeReadToken, encodeReadToken, markSees, snapshotSees } from './read-token';
 
 describe('A read token', () => {
-  it('carries any 64-bit transaction id there and back', () => {
+  it('carries any 64-bit transaction id of any timeline there and back', () => {
+    const timelines = fc.integer({ min: 1, max: 2 ** 31 - 1 });
     fc.assert(
-      fc.property(fc.bigInt(0n, 2n ** 64n - 1n), (xid) => expect(decodeReadToken(encodeReadToken(String(xid)))).toBe(xid)),
+      fc.property(timelines, fc.bigInt(0n, 2n ** 64n - 1n), (timeline, xid) =>
+        expect(decodeReadToken(encodeReadToken(timeline, String(xid)))).toEqual({ timeline, xid }),
+      ),
     );
   });
 
@@ -12,11 +15,12 @@ describe('A read token', () => {
     ['nothing', ''],
     ['a word', 'token'],
     ['the bare number', '1234'],
-    ['another version', Buffer.from('2.1234').toString('base64url')],
-    ['a negative number', Buffer.from('1.-1').toString('base64url')],
-    ['a number of 21 digits', Buffer.from(`1.${'9'.repeat(21)}`).toString('base64url')],
-    ['SQL', Buffer.from("1.1'; drop table users --").toString('base64url')],
-    ['two of them', encodeReadToken('1') + encodeReadToken('2')],
+    ['without a timeline', Buffer.from('1.1234').toString('base64url')],
+    ['another version', Buffer.from('2.1.1234').toString('base64url')],
+    ['a negative number', Buffer.from('1.1.-1').toString('base64url')],
+    ['a number of 21 digits', Buffer.from(`1.1.${'9'.repeat(21)}`).toString('base64url')],
+    ['SQL', Buffer.from("1.1.1'; drop table users --").toString('base64url')],
+    ['two of them', encodeReadToken(1, '1') + encodeReadToken(1, '2')],
   ])('that is %s is refused', (_, text) => {
     expect(() => decodeReadToken(text)).toThrow(
       expect.objectContaining({
@@ -53,5 +57,17 @@ describe('The snapshot 100:110:100,103,105 sees', () => {
     expect(snapshotSees(`${big}:${big + 2n}:${big}`, big)).toBe(false);
     expect(snapshotSees(`${big}:${big + 2n}:${big}`, big + 1n)).toBe(true);
     expect(snapshotSees(`${big}:${big + 2n}:${big}`, 5n)).toBe(true);
+  });
+});
+
+describe('A mark', () => {
+  it.each([
+    ['3/100:110:105', { timeline: 3, xid: 101n }, true],
+    ['3/100:110:105', { timeline: 3, xid: 105n }, false],
+    ['3/100:110:', { timeline: 2, xid: 50n }, false],
+    ['3/100:110:', { timeline: 4, xid: 50n }, false],
+    ['33/100:110:', { timeline: 3, xid: 50n }, false],
+  ])('%s sees %p: %s', (mark, write, seen) => {
+    expect(markSees(mark, write)).toBe(seen);
   });
 });

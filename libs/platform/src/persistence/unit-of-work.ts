@@ -31,10 +31,11 @@ const RECORD = `
   ), left_behind as (
     insert into jobs (job, learner_id, subject_id) select job, $11, subject from unnest($13::text[], $14::text[]) given (job, subject)
   )
-  select pg_current_xact_id()::text as xid, id as "messageId" from queued`;
+  select pg_current_xact_id()::text as xid, current_timeline() as timeline, id as "messageId" from queued`;
 
 interface Recorded {
   xid: string;
+  timeline: number;
   /** Of the outbox row; undefined if nothing was recorded. */
   messageId?: string;
 }
@@ -101,7 +102,7 @@ export class UnitOfWork {
       await em.flush();
       left = tx.event && this.jobs.leftBy(tx.event);
       recorded = await this.record(tx, left);
-      written = new Written<T>(view?.json ?? '', view?.etag, encodeReadToken(recorded.xid), tx.isExisting);
+      written = new Written<T>(view?.json ?? '', view?.etag, encodeReadToken(recorded.timeline, recorded.xid), tx.isExisting);
       await keepAnswer(tx, written);
       await em.commit();
     } catch (error) {
@@ -126,7 +127,7 @@ export class UnitOfWork {
     const { actor, event } = tx;
     if (!event) {
       if (!tx.isExisting) throw new Error('A command must record what it did.');
-      const [row] = await tx.query<Recorded>('select pg_current_xact_id()::text as xid');
+      const [row] = await tx.query<Recorded>('select pg_current_xact_id()::text as xid, current_timeline() as timeline');
       return row!;
     }
     const [row] = await tx.query<Recorded>(RECORD, [

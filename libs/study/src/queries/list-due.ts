@@ -55,7 +55,7 @@ export class ListDueHandler implements IQueryHandler<ListDue> {
   async execute({ actor, limit, now }: ListDue): Promise<View<DueView>> {
     for (let calendar = this.calendars.get(ownerOf(actor)) ?? StudyCalendar.of({}); ;) {
       const dayEnds = calendar.endOfDayAt(now);
-      const [row] = await this.database.read<Row>(actor, SQL, [ownerOf(actor), now, dayEnds, limit]);
+      const [row] = await this.database.query<Row>(actor, SQL, [ownerOf(actor), now, dayEnds, limit]);
       const { items, preferences } = row!;
       const actual = StudyCalendar.of(preferences ?? {});
       if (actual === calendar) return new View(`{"items":${items},"dayEndsAt":"${dayEnds.toISOString()}"}`);

@@ -100,7 +100,7 @@ export class ListProgressHandler implements IQueryHandler<ListProgress> {
     const preferences = namesDays ? await this.queries.execute(new GetPreferences(actor, readToken)) : {};
     const { from, to } = periodOf(StudyCalendar.of({ ...preferences, ...MIDNIGHT }), filter);
     return pageOf(page, (after, limit) =>
-      this.database.read(actor, PAGE, [
+      this.database.query(actor, PAGE, [
         ownerOf(actor),
         filter.category ?? null,
         from ?? null,
@@ -127,7 +127,7 @@ export class GetProgressSeriesHandler implements IQueryHandler<GetProgressSeries
     const { from, to } = usualPeriod(bucket, periodOf(calendar, filter), now);
     const boundaries = bucketBoundaries(bucket, calendar, from, to);
     const values = [ownerOf(actor), filter.category ?? null, from, to, boundaries];
-    const [row] = await this.database.read<{ series: string }>(actor, SERIES, values);
+    const [row] = await this.database.query<{ series: string }>(actor, SERIES, values);
     return new View(`{"bucket":"${bucket}","timeZone":${JSON.stringify(calendar.timeZone)},"series":${row!.series}}`);
   }
 }

@@ -42,7 +42,7 @@ export class ListReviewsHandler implements IQueryHandler<ListReviews> {
 
   execute({ actor, itemId, page }: ListReviews): Promise<View<Page<ReviewView>>> {
     return pageOf(page, async (after, limit) => {
-      const rows = await this.database.read<{ json: string; createdAt: string; id: string | null }>(actor, SQL, [
+      const rows = await this.database.query<{ json: string; createdAt: string; id: string | null }>(actor, SQL, [
         ownerOf(actor),
         itemId,
         after?.createdAt ?? null,

@@ -30,7 +30,7 @@ export class ListStudyItemsHandler implements IQueryHandler<ListStudyItems> {
   execute({ actor, filter, page }: ListStudyItems): Promise<View<Page<StudyItemView>>> {
     return pageOf(page, (after, limit) => {
       const from = [after?.createdAt ?? null, after?.id ?? null];
-      return this.database.read(actor, SQL, [ownerOf(actor), filter.type ?? null, filter.tag ?? null, ...from, limit]);
+      return this.database.query(actor, SQL, [ownerOf(actor), filter.type ?? null, filter.tag ?? null, ...from, limit]);
     });
   }
 }

@@ -81,7 +81,7 @@ export class ChatTurns {
   /** The last 5,000 turns of a branch by seq, from `leaf` or else the newest message backwards. @throws NotFound, LeafUnknown */
   async branch(actor: Learner, chatId: string, leaf?: string): Promise<number[]> {
     const values = [ownerOf(actor), chatId, leaf ?? null];
-    const [row] = await this.database.read<{ branch: number[] }>(actor, BRANCH, values);
+    const [row] = await this.database.query<{ branch: number[] }>(actor, BRANCH, values);
     if (!row) throw new NotFound('chat');
     if (leaf !== undefined && row.branch.length === 0) throw new LeafUnknown();
     return row.branch;
@@ -99,7 +99,7 @@ export class ChatTurns {
 
   /** Rankings in which a turn stands for a passage, and the chat for its document. */
   async rank(actor: Learner, { chatId, text, vector, model, among, most }: TurnSearch) {
-    const [row] = await this.database.read<{ byMeaning: string; byWords: string }>(actor, RANKED, [
+    const [row] = await this.database.query<{ byMeaning: string; byWords: string }>(actor, RANKED, [
       ...[ownerOf(actor), chatId, among, vector ? vectorText(vector) : null, model],
       ...(await this.wordsOf(actor, text)),
       most,
@@ -117,7 +117,7 @@ export class ChatTurns {
   }
 
   private async opened(actor: Learner, sql: string, values: unknown[]): Promise<Turn[]> {
-    const [row] = await this.database.read<{ turns: string }>(actor, sql, values);
+    const [row] = await this.database.query<{ turns: string }>(actor, sql, values);
     return JSON.parse(await openSealedJson(this.keys, row!.turns)) as Turn[];
   }
 }

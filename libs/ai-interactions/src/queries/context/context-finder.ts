@@ -113,7 +113,7 @@ export class ContextFinder {
     [passages, earlier]: [Fused[], Fused[]],
   ): Promise<Candidates['alike']> {
     const ids = (fused: Fused[]) => fused.map(({ passageId }) => passageId);
-    const rows = await this.database.read<{ id: string; others: string[] }>(actor, ALIKE, [
+    const rows = await this.database.query<{ id: string; others: string[] }>(actor, ALIKE, [
       ...[ownerOf(actor), ids(passages), ids(earlier), space, model, SAME * dimensions],
     ]);
     return new Map(rows.map(({ id, others }) => [id, new Set(others)]));

@@ -93,7 +93,7 @@ export class FoundPassages {
     k: number,
     meaning?: Pick<NearestSearch, 'vector' | 'spaces'>,
   ): Promise<string> {
-    const [row] = await this.database.read<{ items: string }>(actor, SHOW, [
+    const [row] = await this.database.query<{ items: string }>(actor, SHOW, [
       ownerOf(actor),
       fused.map(({ passageId }) => passageId),
       fused.map(({ score }) => score),

@@ -25,7 +25,7 @@ export class Highlights {
   async find(actor: Learner, question: string, texts: readonly string[]): Promise<Highlight[][]> {
     const found = texts.map((text) => [...text.matchAll(WORD)]);
     const words = new Set(found.flatMap((matches) => matches.map(([word]) => word.toLowerCase())));
-    const rows = await this.database.read<{ word: string }>(actor, ALIKE, [[...words].slice(0, MOST_WORDS), question]);
+    const rows = await this.database.query<{ word: string }>(actor, ALIKE, [[...words].slice(0, MOST_WORDS), question]);
     const alike = new Set(rows.map(({ word }) => word));
     return found.map((matches) =>
       matches

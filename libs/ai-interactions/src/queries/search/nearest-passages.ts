@@ -123,7 +123,7 @@ export class NearestPassages {
             deviations: `${parameters.add(this.deviations)}::float8`,
           });
     const isCounted = !isWhole(scope) || !this.counts.has(corpusOf(search));
-    const [row] = await this.database.read<Row & object>(
+    const [row] = await this.database.query<Row & object>(
       actor,
       `with ${compared}, nearest as materialized (
          select passage_id, document_id, distance from compared order by distance, document_id, passage_id limit ${most}

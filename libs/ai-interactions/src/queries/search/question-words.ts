@@ -7,7 +7,7 @@ const LEXEME = /'(?:[^'\\]|''|\\.)*'/g;
 
 /** The words of a text that count, in their stems and quoted. They are parameters, and kept nowhere. */
 export async function wordsIn(database: Database, actor: Learner, text: string): Promise<string[]> {
-  const [row] = await database.read<{ words: string }>(actor, WORDS, [text]);
+  const [row] = await database.query<{ words: string }>(actor, WORDS, [text]);
   return row!.words.match(LEXEME) ?? [];
 }
 

@@ -57,7 +57,7 @@ export class SharedFoundPassages {
     k: number,
     meaning?: Pick<NearestSearch, 'vector' | 'spaces'>,
   ): Promise<string> {
-    const [row] = await this.database.read<{ items: string }>(actor, SHOW, [
+    const [row] = await this.database.query<{ items: string }>(actor, SHOW, [
       ownerOf(actor),
       fused.map(({ passageId }) => passageId),
       fused.map(({ passageId }) => publishers.get(passageId) ?? null),

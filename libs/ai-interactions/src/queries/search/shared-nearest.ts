@@ -119,7 +119,7 @@ export class SharedNearestPassages {
             deviations: `${parameters.add(DEVIATIONS)}::float8`,
           });
     const [few, leastShare] = width === undefined ? [Infinity, 1] : [this.few, this.leastShare];
-    const [row] = await this.database.read<Row & object>(
+    const [row] = await this.database.query<Row & object>(
       actor,
       `with matching as materialized (
          select d.user_id, d.id, d.vectors from published_documents d

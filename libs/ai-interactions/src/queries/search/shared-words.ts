@@ -30,7 +30,7 @@ export class SharedWordedPassages {
     const ofMatching = scope.where
       ? ` and (p.user_id, p.document_id) in (select d.user_id, d.id from published_documents d where true${holds})`
       : '';
-    const [row] = await this.database.read<SharedWorded>(
+    const [row] = await this.database.query<SharedWorded>(
       actor,
       `with question as materialized (
          select string_agg(quoted, ' | ')::tsquery as any_word, string_agg(quoted, ' & ')::tsquery as all_words, count(*)::int as words

@@ -48,7 +48,7 @@ export class WordedPassages {
     const words = await this.wordsOf(actor, text);
     const [anyHashed, allHashed, any, all] = words.queries.map((query) => `${parameters.add(query)}::tsquery`);
     const [asked, limit] = [`${parameters.add(text)}::text`, parameters.add(most)];
-    const [row] = await this.database.read<Omit<Worded, 'words'>>(
+    const [row] = await this.database.query<Omit<Worded, 'words'>>(
       actor,
       `with matches as (
          select p.id, p.document_id, ts_rank(words.lexemes, words.any_word, 1) + ts_rank_cd(words.lexemes, words.all_words, 1) as score
