@@ -129,7 +129,7 @@ const ask = <Row extends object>(server: PostgresServer, text: string): Promise<
 export async function lag(stage: Stage, ended: AbortSignal): Promise<number> {
   const { context } = stage;
   for (let lags = 0; ; lags++) {
-    await sleep(context.below(1000), undefined, { signal: ended }).catch(() => undefined);
+    await sleep(context.below(3000), undefined, { signal: ended }).catch(() => undefined);
     if (ended.aborted) return lags;
     await context.pick(LAGS)(stage, context.below(600));
   }
