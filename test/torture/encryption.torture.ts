@@ -10,7 +10,7 @@ import type { TortureContext } from './harness/torture';
 export const promise =
   'ciphertexts that were changed, cut or moved to another row, column, table or learner never open; keys change under load without a failed read; what is sealed is nowhere to be read in data folder, WAL, Redis or logs';
 export const ops = 10_000;
-export const shortOps = 600;
+export const shortOps = 200;
 
 export async function run(context: TortureContext): Promise<Record<string, number>> {
   const { postgres, redis, settings } = await startServers(context);

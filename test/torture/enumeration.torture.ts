@@ -8,7 +8,7 @@ import type { TortureContext } from './harness/torture';
 export const promise =
   'a failed login, and a failed change of a password, tell neither by their words nor by their time whether there is such a user';
 export const ops = 10_000;
-export const shortOps = 200;
+export const shortOps = 100;
 
 const HIGH_LIMITS = { RATE_LIMIT: '1000000', RATE_LIMIT_AUTH: '1000000' };
 /** Each account: so few that none is throttled, however fast the machine is. */

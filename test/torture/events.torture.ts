@@ -11,7 +11,7 @@ export const promise =
   'each event of a learner reaches the learner once, in an order in which it can have happened, and nobody else, whatever streams, ' +
   'processes and Redis are cut off in between';
 export const ops = 20_000;
-export const shortOps = 400;
+export const shortOps = 200;
 
 const LEARNERS = 6;
 const WRITERS_EACH = 2;

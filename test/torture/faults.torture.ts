@@ -11,7 +11,7 @@ export const promise =
   'never for want of Redis; 2 s after it is over all is well, and no connection is left behind';
 /** Faults. */
 export const ops = 48;
-export const shortOps = 3;
+export const shortOps = 2;
 
 const LONGEST_ANSWER_MS = 5000;
 const LONGEST_RECOVERY_MS = 2000;

@@ -12,7 +12,7 @@ import { DEADLY, EFFECT, POISON, type Working } from './jobs/worker';
 export const promise =
   'each job has its effect exactly once, however often workers are killed, stopped for longer than their lease, or Redis forgets; only poison is given up';
 export const ops = 10_000;
-export const shortOps = 400;
+export const shortOps = 200;
 
 const WORKERS = 3;
 const JOBS_PER_KILL = 200;

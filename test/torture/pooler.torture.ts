@@ -6,7 +6,7 @@ import { attackPool } from './rls.torture';
 export const promise =
   'the requests of `rls` behind PgBouncer in transaction mode, where 8 connections of the API share 4 of PostgreSQL, see only rows of who asks and all that is published, which nobody else changes';
 export const ops = 100_000;
-export const shortOps = 4000;
+export const shortOps = 2000;
 
 const CONNECTIONS = 4;
 

@@ -10,7 +10,7 @@ export const promise =
   'revived, and the processes reach it again within 2 s';
 /** Losses of Redis. */
 export const ops = 20;
-export const shortOps = 3;
+export const shortOps = 2;
 
 const LONGEST_MS = 2000;
 const SERVED = 0.999;

@@ -12,7 +12,7 @@ import { PooledRequests } from './rls/pooled-requests';
 export const promise =
   'requests of 100 learners over one pool of 8 connections, while statements fail, commands abort and connections are killed, see only rows of who asks and all that is published, which nobody else changes';
 export const ops = 100_000;
-export const shortOps = 4000;
+export const shortOps = 2000;
 
 const LEARNERS = 100;
 const POOL = 8;
