@@ -51,8 +51,7 @@ export class Database implements BeforeApplicationShutdown {
 
   /**
    * The same for what a query answers: by a replica that has replayed all that was committed when it was asked for, so that nobody can tell
-   * from the answer where it comes from; else by the primary. Whoever reads another's things is answered by the primary, which knows
-   * whether he still may.
+   * from the answer where it comes from; else by the primary.
    */
   async query<Row extends QueryResultRow>(
     actor: Actor,
@@ -60,7 +59,7 @@ export class Database implements BeforeApplicationShutdown {
     values: readonly unknown[] = [],
     setting?: string,
   ): Promise<Row[]> {
-    const replica = actor.learnerId === undefined ? this.replicas.next() : undefined;
+    const replica = this.replicas.next();
     if (replica) {
       const point = await this.readPoints.now();
       const rows = await replica.read<Row>(point, openingOf('begin read only', actor, setting), sql, values);
