@@ -27,6 +27,7 @@ describeServed('studently embeddings migrate', (way) => {
   afterAll(() => server.stop());
 
   let ada: TestLearner;
+  let moon: string;
   const reads = { failed: [] as string[], count: 0, isOver: false, done: Promise.resolve() };
   const rows = <Row extends object>(text: string, values: unknown[] = []) => sql<Row>(run.databaseUrl, text, values);
   const migrate = async (...args: string[]) => {
@@ -39,6 +40,27 @@ describeServed('studently embeddings migrate', (way) => {
     const { body } = await ada.http.post('/v1/documents', { type: 'text', content });
     await until(async () => (await ada.http.get(`/v1/documents/${body.id}`)).body.status === 'ready', 60_000);
     return body.id;
+  };
+  /** A chat with this message, which has its vector. */
+  const talk = async (content: string): Promise<string> => {
+    const { body } = await ada.http.post('/v1/chats', { title: 'A talk', messages: [{ role: 'user', content }] });
+    await until(async () => (await turnSpacesOf(body.id)).length > 0, 60_000);
+    return body.id;
+  };
+  const turnSpacesOf = (id: string) =>
+    rows<{ model: string }>(
+      'select s.model from turn_vectors v join vector_spaces s using (space) where v.chat_id = $1 order by 1',
+      [id],
+    ).then((found) => found.map(({ model }) => model));
+  /** The chat that is nearest to what this model says of a text. */
+  const chatNearest = async (text: string, model: string): Promise<string> => {
+    const headers = { 'content-type': 'application/json' };
+    const asking = JSON.stringify({ model, input: [text] });
+    const answer = (await (await fetch(`${server.url}/embeddings`, { method: 'POST', headers, body: asking })).json()) as {
+      data: [{ embedding: number[] }];
+    };
+    const { body } = await ada.http.post('/v1/chats/search', { vector: answer.data[0].embedding, k: 1 });
+    return body.items[0].message && body.items[0].chat.id;
   };
   const spacesOf = (id: string) =>
     rows<{ model: string }>(
@@ -76,6 +98,7 @@ describeServed('studently embeddings migrate', (way) => {
     const headers = { 'content-type': 'application/x-ndjson' };
     await ada.http.send('POST', '/v1/documents/bulk', lines.join('\n'), { headers });
     await until(async () => (await rows(`select 1 from documents where status = 'ready'`)).length === 61, 120_000);
+    [moon] = [await talk('The moon goes round the earth.'), await talk('Primes are numbers.')];
     reads.done = keepReading();
   }, 180_000);
   afterAll(async () => {
@@ -93,7 +116,7 @@ describeServed('studently embeddings migrate', (way) => {
     expect((await migrate('start', '--model', NEW, '--url', 'http://127.0.0.1:9/v1')).code).toBe(1); // nobody answers there
     expect((await migrate('start', '--model', NEW, '--dry-run')).answer).toEqual({ model: NEW, url: null, dryRun: true });
     const { answer } = await migrate('status');
-    expect(answer.spaces).toMatchObject([{ model: OLD, state: 'serving', vectors: 60, lacking: 0 }]);
+    expect(answer.spaces).toMatchObject([{ model: OLD, state: 'serving', vectors: 62, lacking: 0 }]);
     const help = await studently({}, 'embeddings', 'migrate', 'start', '--help');
     expect([help.code, help.out]).toEqual([0, expect.stringContaining('Example:')]);
   }, 240_000);
@@ -111,7 +134,7 @@ describeServed('studently embeddings migrate', (way) => {
     }, 120_000);
     expect(status).toMatchObject({
       dead: 0,
-      spaces: [{ vectors: 61 }, { model: NEW, state: 'filling', vectors: 61, lacking: 0 }],
+      spaces: [{ vectors: 63 }, { model: NEW, state: 'filling', vectors: 63, lacking: 0 }],
     });
     expect(await asked()).toBe(OLD);
   }, 240_000);
@@ -124,9 +147,13 @@ describeServed('studently embeddings migrate', (way) => {
     await until(async () => (await asked()) === NEW);
     const added = await add('Another document tells of an elephant.');
     await hasSpaces(added, 2);
+    expect(await chatNearest('moon', NEW)).toBe(moon);
+    const elephant = await talk('Elephants remember.');
+    await until(async () => (await turnSpacesOf(elephant)).length === 2, 60_000);
 
     expect((await migrate('rollback')).code).toBe(0);
     await until(async () => (await asked()) === OLD);
+    expect(await chatNearest('moon', OLD)).toBe(moon);
     const { body } = await search({ text: 'elephant', mode: 'vector', k: 1 });
     expect(body.items).toMatchObject([{ document: { id: added } }]);
   }, 240_000);
@@ -134,17 +161,17 @@ describeServed('studently embeddings migrate', (way) => {
   it('AI-11 the vectors of the model before are removed when nobody wants them any more', async () => {
     expect((await migrate('cutover')).code).toBe(0);
     await until(async () => (await asked()) === NEW);
-    expect((await migrate('cleanup', '--dry-run')).answer).toEqual({ vectors: 62, dryRun: true });
+    expect((await migrate('cleanup', '--dry-run')).answer).toEqual({ vectors: 65, dryRun: true });
     await rows(
       `insert into published_documents (user_id, id, type, metadata, space, vectors)
        select d.user_id, d.id, d.type, d.metadata, s.space, 1 from documents d, vector_spaces s where s.model = $1 limit 1`,
       [OLD],
     );
     expect(await migrate('cleanup')).toMatchObject({ code: 1, err: expect.stringContaining('1 published documents') });
-    expect((await migrate('status')).answer.spaces).toMatchObject([{ model: OLD, vectors: 62 }, { model: NEW }]);
+    expect((await migrate('status')).answer.spaces).toMatchObject([{ model: OLD, vectors: 65 }, { model: NEW }]);
     await rows('delete from published_documents');
-    expect((await migrate('cleanup')).answer).toEqual({ removed: 62 });
-    expect((await migrate('status')).answer.spaces).toMatchObject([{ model: NEW, state: 'serving', vectors: 62 }]);
+    expect((await migrate('cleanup')).answer).toEqual({ removed: 65 });
+    expect((await migrate('status')).answer.spaces).toMatchObject([{ model: NEW, state: 'serving', vectors: 65 }]);
     expect((await migrate('rollback')).err).toContain('gone');
     const added = await add('The last document tells of a giraffe.');
     expect(await spacesOf(added)).toEqual([NEW]);

@@ -122,6 +122,7 @@ const POLICIES: Record<string, Policy[]> = {
   ],
   former_vectors: [owner('former_vectors'), self('former_vectors')],
   passage_vectors: [owner('passage_vectors'), self('passage_vectors')],
+  turn_vectors: [owner('turn_vectors'), self('turn_vectors')],
   published_documents: published('published_documents'),
   published_passages: published('published_passages'),
   progress: [owner('progress'), self('progress'), teacher('progress', 'progress')],
@@ -178,6 +179,7 @@ const GRANTS: Record<string, Record<string, string>> = {
     'own_events()': 'EXECUTE',
     former_vectors: 'DELETE,INSERT,SELECT',
     passage_vectors: 'DELETE,INSERT,SELECT',
+    turn_vectors: 'INSERT,SELECT',
     profiles: CRUD,
     progress: CRUD,
     published_documents: 'DELETE,INSERT,SELECT',
@@ -326,6 +328,7 @@ describe('The catalog', () => {
         'study_items',
         'study_reviews',
         'subscriptions',
+        'turn_vectors',
         'user_emails',
         'users',
       ]);
@@ -371,6 +374,7 @@ describe('The catalog', () => {
         'published_documents_type',
         'published_passages_space',
         'study_items_type',
+        'turn_vectors_space',
         'user_emails_pkey',
         'users_pkey',
       ]);

@@ -28,7 +28,6 @@ const CHECKS: Record<string, Row[]> = {
   chat_messages_parent: [{ parent_seq: 0 }, { parent_seq: 1 }, { parent_seq: 2 }],
   chat_messages_role_check: [{ role: 'robot' }],
   chat_messages_seq_check: [{ seq: 0 }, { seq: -1 }],
-  chat_turns_embedding_has_model: [{ embedding_model: 'm' }, { embedding: VECTOR }],
   chat_turns_seq_check: [{ seq: 0 }],
   chats_context_has_model: [{ context_model: 'm' }, { context_vector: VECTOR }],
   chats_message_count_check: [{ message_count: -1 }],
@@ -177,6 +176,8 @@ const UNIQUES: Record<string, string[]> = {
   study_reviews_pkey: ['user_id', 'id'],
   subscriptions_one_per_user: ['user_id'],
   subscriptions_pkey: ['user_id', 'id'],
+  turn_vectors_one: ['user_id', 'turn_id', 'space'],
+  turn_vectors_pkey: ['user_id', 'id'],
   user_emails_one_per_user: ['user_id'],
   user_emails_pkey: ['email'],
   users_pkey: ['id'],
@@ -215,6 +216,8 @@ const FOREIGN_KEYS: Record<string, string> = {
   study_items_user_id_fkey: 'user_id',
   study_reviews_item: 'item_id',
   subscriptions_user_id_fkey: 'user_id',
+  turn_vectors_space: 'space',
+  turn_vectors_turn: 'turn_id',
   user_emails_user_id_fkey: 'user_id',
 };
 
@@ -229,6 +232,7 @@ const PARENTS: Record<string, string> = {
   published_passages: 'published_documents',
   service_keys: 'service_accounts',
   study_reviews: 'study_items',
+  turn_vectors: 'chat_turns',
 };
 
 /** The first of them needs no other. */

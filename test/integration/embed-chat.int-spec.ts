@@ -58,7 +58,7 @@ describe('Embedding chats in the background', () => {
     (
       await rows<Chat>(
         `select message_count as messages, embedded_count as embedded, version, updated_at > created_at as updated, context_model as model,
-           (select 1 - (context_vector <=> avg(embedding)) > 1 - 1e-6 from chat_turns where chat_id = c.id)
+           (select 1 - (context_vector <=> avg(embedding)) > 1 - 1e-6 from turn_vectors where chat_id = c.id)
              and abs(vector_norm(context_vector) - 1) < 1e-5 as "isMean"
          from chats c where id = $1`,
         [id],
@@ -71,8 +71,9 @@ describe('Embedding chats in the background', () => {
     }, 60_000);
   const turns = (id: string) =>
     rows<{ id: string; seq: number; lexemes: string; length: number | null; model: string | null }>(
-      `select id, seq, lexemes_sealed::text as lexemes, vector_norm(embedding) as length, embedding_model as model
-       from chat_turns where chat_id = $1 order by seq`,
+      `select t.id, seq, lexemes_sealed::text as lexemes, vector_norm(embedding) as length, s.model
+       from chat_turns t left join turn_vectors v on v.turn_id = t.id left join vector_spaces s using (space)
+       where t.chat_id = $1 order by seq`,
       [id],
     );
   const jobs = async (id: string) =>
@@ -230,7 +231,7 @@ describe('Embedding chats in the background', () => {
   });
 
   it('SEC-2 the worker sees ids alone', async () => {
-    for (const table of ['chats', 'chat_messages', 'chat_turns']) {
+    for (const table of ['chats', 'chat_messages', 'chat_turns', 'turn_vectors']) {
       await expect(
         sql(contexts.database.url, `select * from ${table}`, [], { role: 'studently_worker', userId: ada.userId }),
       ).rejects.toMatchObject({ code: '42501' });

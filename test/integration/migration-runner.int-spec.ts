@@ -131,6 +131,14 @@ describe('Migrations while the schema is in use', () => {
     expect(await migrations().down()).toEqual([NAME]);
   });
 
+  it('what stands before the first step is one', async () => {
+    write('up', 'create table one ();\n-- step: the second\ncreate table two ()');
+    await migrations().up();
+    expect(await sql(database.adminUrl, `select to_regclass('one')::text as one, to_regclass('two')::text as two`)).toEqual([
+      { one: 'one', two: 'two' },
+    ]);
+  });
+
   it('TM-2 a backfill waits for a replica that falls behind', async () => {
     for (const name of new MigrationFiles(folder).names())
       for (const part of ['up', 'down']) rmSync(join(folder, `${name}.${part}.sql`));

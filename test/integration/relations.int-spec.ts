@@ -65,6 +65,8 @@ describe('Relations', () => {
       'study_items -> users c',
       'study_reviews -> study_items c',
       'subscriptions -> users c',
+      'turn_vectors -> chat_turns c',
+      'turn_vectors -> vector_spaces a',
       'user_emails -> users c',
     ]);
     const tables = await personalTables(contexts.database.adminUrl);
@@ -198,6 +200,7 @@ describe('Relations', () => {
       chats: 3,
       chat_messages: 6,
       chat_turns: 6,
+      turn_vectors: 0,
       study_items: 4,
       study_reviews: 3,
       progress: 3,

@@ -20,9 +20,10 @@ const UNCHANGING = [
   'grants',
   'passage_vectors',
   'study_reviews',
+  'turn_vectors',
 ];
 /** What nobody may delete: it leaves by cascade, or when it has expired. */
-const STAYING = ['chat_messages', 'chat_turns', 'import_batches', 'study_reviews'];
+const STAYING = ['chat_messages', 'chat_turns', 'import_batches', 'study_reviews', 'turn_vectors'];
 /** What is never changed, but for one column: enough to lock it. */
 const LOCKABLE = ['study_reviews'];
 const NOT_ALLOWED = '42501';

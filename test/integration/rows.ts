@@ -10,6 +10,7 @@ const HASH = `\\x${'ab'.repeat(32)}`;
 /** Every row of a learner belongs to the same chat. */
 const chatOf = (userId: string) => `${userId.slice(0, -4)}c4a7`;
 /** Every passage of a learner is of the same document. */
+const turnOf = (userId: string) => `${userId.slice(0, -4)}7e45`;
 const documentOf = (userId: string) => `${userId.slice(0, -4)}d0c5`;
 /** Every vector of a learner is of the same passage. */
 const passageOf = (userId: string) => `${userId.slice(0, -4)}9a55`;
@@ -64,7 +65,7 @@ const ROWS: Record<string, (userId: string) => Row> = {
   }),
   chat_turns: (user_id) => ({
     user_id,
-    id: randomUUID(),
+    id: turnOf(user_id),
     chat_id: chatOf(user_id),
     seq: 1,
     lexemes_sealed: `'c0ffee':1`,
@@ -91,6 +92,14 @@ const ROWS: Record<string, (userId: string) => Row> = {
     ordinal: 1,
     content: 'Grass is green.',
     starts_at: 0,
+  }),
+  turn_vectors: (user_id) => ({
+    user_id,
+    id: randomUUID(),
+    turn_id: turnOf(user_id),
+    chat_id: chatOf(user_id),
+    space: 0,
+    embedding: `[${Array(1536).fill(1).join(',')}]`,
   }),
   vector_spaces: () => ({ space: 2, model: 'another', state: 'filling' }),
   passage_vectors: (user_id) => ({

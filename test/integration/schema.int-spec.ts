@@ -43,6 +43,7 @@ const WITHOUT_ENTITY = [
   'published_documents',
   'published_passages',
   'vector_spaces',
+  'turn_vectors',
   'chat_turns',
   'jobs',
   'master_keys',

@@ -85,6 +85,7 @@ describe('The unit of work', () => {
       'documents',
       'document_passages',
       'passage_vectors',
+      'turn_vectors',
       'former_vectors',
       'published_documents',
       'published_passages',

@@ -161,7 +161,7 @@ async function waitUntilFilled(isQuiet: boolean): Promise<void> {
 
 function statusText({ spaces, waiting, dead, perSecond, secondsLeft }: MigrationStatus): string {
   const lines = spaces.map(({ model, state, vectors, lacking, url }) => {
-    const missing = state === 'serving' ? '' : `, ${inWords(lacking)} passages have none`;
+    const missing = state === 'serving' ? '' : `, ${inWords(lacking)} passages and messages have none`;
     return `${model}: ${state}, ${inWords(vectors)} vectors${missing}${url === null ? '' : ` (${url})`}`;
   });
   const filling = spaces.find(({ state }) => state === 'filling');
@@ -172,7 +172,8 @@ function statusText({ spaces, waiting, dead, perSecond, secondsLeft }: Migration
       isFilled ? 'Filled. Next: npx studently embeddings migrate cutover' : `${inWords(perSecond)} vectors a second${left}`,
     );
   }
-  if (waiting > 0 || dead > 0) lines.push(`${inWords(waiting)} documents wait for vectors, ${inWords(dead)} were given up`);
+  if (waiting > 0 || dead > 0)
+    lines.push(`${inWords(waiting)} documents and chats wait for vectors, ${inWords(dead)} were given up`);
   return lines.join('\n');
 }
 

@@ -20,6 +20,7 @@ import { ChatStarted, DocumentAdded, DocumentChanged, DocumentsImported, Message
 import { EMBED_CHAT, EMBEDDED_TURNS, EmbedChat } from './embeddings/embed-chat';
 import { EMBED_DOCUMENT, EMBEDDED_PASSAGES, EmbedDocument, FAILED_DOCUMENTS } from './embeddings/embed-document';
 import { embeddingModelsProvider } from './embeddings/embedding-models';
+import { FILL_CHAT, FillChat } from './embeddings/fill-chat';
 import { FILL_DOCUMENT, FillDocument } from './embeddings/fill-document';
 import { ModelChoice } from './embeddings/model-choice';
 import { RecallGate } from './embeddings/recall-gate';
@@ -112,6 +113,7 @@ const EMBEDDED_AT_ONCE = 3;
     embeddingModelsProvider,
     ModelChoice,
     FillDocument,
+    FillChat,
     SpaceFiller,
     RecallGate,
     EmbedDocument,
@@ -126,6 +128,7 @@ export class AiInteractionsModule implements OnModuleInit {
     private readonly embedDocument: EmbedDocument,
     private readonly embedChat: EmbedChat,
     private readonly fillDocument: FillDocument,
+    private readonly fillChat: FillChat,
   ) {}
 
   onModuleInit(): void {
@@ -134,6 +137,7 @@ export class AiInteractionsModule implements OnModuleInit {
     this.readModels.register(documentModel);
     this.jobs.register(EMBED_DOCUMENT, this.embedDocument, EMBEDDED_AT_ONCE);
     this.jobs.register(FILL_DOCUMENT, this.fillDocument, EMBEDDED_AT_ONCE);
+    this.jobs.register(FILL_CHAT, this.fillChat, EMBEDDED_AT_ONCE);
     const itself = (event: { subjectId: string; toBeEmbedded: boolean }) => (event.toBeEmbedded ? [event.subjectId] : []);
     this.jobs.on(DocumentAdded, EMBED_DOCUMENT, itself);
     this.jobs.on(DocumentChanged, EMBED_DOCUMENT, itself);

@@ -11,12 +11,12 @@ import {
 } from '@studently/platform';
 import { InjectMetric } from '@willsoto/nestjs-prometheus';
 import type { Counter } from 'prom-client';
-import { cutPassages } from '../domain/passages';
-import { normalisedMean, vectorText } from '../domain/vector';
+import { vectorText } from '../domain/vector';
 import { VectorSpaces } from '../queries/search/vector-spaces';
-import { embedEach } from './embed-each';
 import { EmbeddingModels } from './embedding-models';
 import type { Embeddings } from './embeddings';
+import { FILL_CHAT } from './fill-chat';
+import { embedTurns, type TurnVectors } from './turn-vectors';
 
 export const EMBED_CHAT = 'embed-chat';
 export const EMBEDDED_TURNS = 'studently_embedded_turns_total';
@@ -29,25 +29,35 @@ const READ = `
   from chats c join chat_messages m on m.user_id = c.user_id and m.chat_id = c.id and m.seq > c.embedded_count
   where c.user_id = $1 and c.id = $2 order by m.seq limit ${CHUNK}`;
 const WORDS = `select ${lexemesOf('text')} as lexemes from unnest($1::text[]) with ordinality given (text, nr) order by nr`;
-/** Whoever else has made the same ones has committed them by the end of this. */
+/**
+ * Whoever else has made the same ones has committed them by the end of this. While the vectors of another model are kept as well, a job
+ * gives the turns theirs.
+ */
 const KEEP = `
-  insert into chat_turns (user_id, id, chat_id, seq, lexemes_sealed, embedding, embedding_model)
-  select c.user_id, turn.id, c.id, seq, lexemes::tsvector, embedding::vector, case when embedding is not null then $3 end
-  from chats c, unnest($4::uuid[], $5::int[], $6::text[], $7::text[]) turn (id, seq, lexemes, embedding)
-  where c.user_id = $1 and c.id = $2
-  on conflict do nothing`;
-/** Something of the turns is of the model that has made the context vector; what a client has sent is of another one. */
-const OURS = 'mean is not null and (c.context_model is null or c.context_model = any (models))';
-/** Turns are made from the first on, so all up to $4 are there, and whoever counts up to there says the same: nobody waits for anybody. */
+  with given as materialized (
+    select c.id as chat_id, turn.* from chats c, unnest($4::uuid[], $5::int[], $6::text[], $7::text[]) turn (id, seq, lexemes, embedding)
+    where c.user_id = $1 and c.id = $2
+  ), turns as (
+    insert into chat_turns (user_id, id, chat_id, seq, lexemes_sealed)
+    select $1, id, chat_id, seq, lexemes::tsvector from given on conflict do nothing
+  ), left_to_fill as (
+    insert into jobs (job, learner_id, subject_id) select '${FILL_CHAT}', $1, $2::text
+    where exists (select from vector_spaces where state <> 'supplied' and space <> $3)
+  )
+  insert into turn_vectors (user_id, turn_id, chat_id, space, embedding)
+  select $1, id, chat_id, $3, embedding::vector from given where embedding is not null on conflict do nothing`;
+/** What a client has sent is of another model than any of ours. */
+const OURS = `mean is not null and (c.context_model is null or c.context_model in (select model from vector_spaces where state <> 'supplied'))`;
+/** Turns are made from the first on, so all up to $5 are there, and whoever counts up to there says the same: nobody waits for anybody. */
 const COUNT = `
-  update chats c set embedded_count = $4,
+  update chats c set embedded_count = $5,
     context_vector = case when ${OURS} then mean else context_vector end,
-    context_model = case when ${OURS} then $3 else context_model end
+    context_model = case when ${OURS} then $4 else context_model end
   from (
-    select l2_normalize(avg(embedding) filter (where embedding_model = $3)) as mean, array_agg(distinct embedding_model) as models
-    from chat_turns where user_id = $1 and chat_id = $2 and seq <= $4
+    select l2_normalize(avg(v.embedding)) as mean from turn_vectors v join chat_turns t on t.user_id = v.user_id and t.id = v.turn_id
+    where v.user_id = $1 and v.chat_id = $2 and v.space = $3 and t.seq <= $5
   ) turns
-  where c.user_id = $1 and c.id = $2 and c.embedded_count < $4`;
+  where c.user_id = $1 and c.id = $2 and c.embedded_count < $5`;
 
 interface StoredMessage {
   id: string;
@@ -55,9 +65,6 @@ interface StoredMessage {
   content: string | null;
   contentSealed: Buffer | null;
 }
-
-/** What the model says about each of some texts; undefined where it says nothing. */
-type Vectors = (number[] | undefined)[];
 
 /**
  * Makes the turns by which the messages of a chat are found, and keeps what the chat is about. It goes on until nothing is missing,
@@ -78,7 +85,7 @@ export class EmbedChat implements JobHandler {
     return this.makeTurns(
       job,
       (message) => this.textOf(job, message),
-      (texts, embeddings) => this.embed(job, texts, embeddings),
+      (texts, embeddings) => embedTurns(embeddings, texts, job.ending),
     );
   }
 
@@ -95,24 +102,26 @@ export class EmbedChat implements JobHandler {
   private async makeTurns(
     job: Job,
     textOf: (message: StoredMessage) => Promise<string>,
-    embed: (texts: readonly string[], embeddings: Embeddings) => Promise<Vectors>,
+    embed: (texts: readonly string[], embeddings: Embeddings) => Promise<TurnVectors>,
   ): Promise<void> {
     const chat = [job.actor.userId, job.subjectId];
     for (;;) {
       const messages = await this.database.read<StoredMessage & object>(job.actor, READ, chat);
       if (messages.length === 0) return;
       const texts = await Promise.all(messages.map(textOf));
-      const embeddings = this.models.of(await this.spaces.serving());
+      const serving = await this.spaces.serving();
+      const { space } = serving;
+      const embeddings = this.models.of(serving);
       const vectors = await embed(texts, embeddings);
       await this.database.write(job.actor, KEEP, [
         ...chat,
-        embeddings.model,
+        space,
         messages.map(({ id }) => id),
         messages.map(({ seq }) => seq),
         await this.wordsOf(job, texts),
         vectors.map((vector) => (vector ? vectorText(vector) : null)),
       ]);
-      await this.database.write(job.actor, COUNT, [...chat, embeddings.model, messages.at(-1)!.seq]);
+      await this.database.write(job.actor, COUNT, [...chat, space, embeddings.model, messages.at(-1)!.seq]);
       for (const vector of vectors) this.turns.inc({ outcome: vector ? 'embedded' : 'words' });
     }
   }
@@ -126,22 +135,5 @@ export class EmbedChat implements JobHandler {
     const cipher = await this.keys.toSeal(actor.userId);
     const rows = await this.database.read<{ lexemes: Lexemes }>(actor, WORDS, [texts]);
     return rows.map(({ lexemes }) => hashedLexemes(cipher, lexemes));
-  }
-
-  /** The passages of all texts go to the model in batches, whosever they are. */
-  private async embed({ ending }: Job, texts: readonly string[], embeddings: Embeddings): Promise<Vectors> {
-    const passages = texts.flatMap((text, nr) => cutPassages(text).map(({ content }) => ({ nr, content })));
-    const vectorsOf = texts.map((): number[][] => []);
-    for (let from = 0; from < passages.length; from += embeddings.batch) {
-      ending.throwIfAborted();
-      const batch = passages.slice(from, from + embeddings.batch);
-      const { vectors } = await embedEach(
-        embeddings,
-        batch.map(({ content }) => content),
-        ending,
-      );
-      batch.forEach(({ nr }, at) => vectors[at] && vectorsOf[nr]!.push(vectors[at]));
-    }
-    return vectorsOf.map((vectors) => (vectors.length > 0 ? normalisedMean(vectors) : undefined));
   }
 }

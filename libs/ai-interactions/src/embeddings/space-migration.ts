@@ -8,15 +8,15 @@ export interface SpaceStatus {
   url: string | null;
   since: Date;
   vectors: number;
-  /** Passages that have a vector where it is served, and none here. */
+  /** Passages and messages that have a vector where it is served, and none here. */
   lacking: number;
-  /** Whether every document that was there has had its turn, or waits for it as a job. */
+  /** Whether every document and every chat that was there has had its turn, or waits for it as a job. */
   isReached: boolean;
 }
 
 export interface MigrationStatus {
   spaces: SpaceStatus[];
-  /** Documents that wait for vectors, and those that were given up: see `studently jobs`. */
+  /** Documents and chats that wait for vectors, and those that were given up: see `studently jobs`. */
   waiting: number;
   dead: number;
   /** Vectors a second, since it began; and how long it still takes. */
@@ -36,14 +36,17 @@ type Gate = (questions: GateQuestion[], spaces: { now: number; before: number })
 
 const STATUS = `
   select s.space, s.model, s.state, s.url, s.since, s.is_reached as "isReached",
-    (select count(*)::int from passage_vectors v where v.space = s.space) as vectors,
-    (select count(*)::int from passage_vectors v join vector_spaces serving on serving.space = v.space and serving.state = 'serving'
-     where not exists (
-       select from passage_vectors o where o.user_id = v.user_id and o.passage_id = v.passage_id and o.space = s.space
-     )) as lacking
+    ((select count(*) from passage_vectors v where v.space = s.space)
+      + (select count(*) from turn_vectors v where v.space = s.space))::int as vectors,
+    ((select count(*) from passage_vectors v join vector_spaces serving on serving.space = v.space and serving.state = 'serving'
+      where not exists (
+        select from passage_vectors o where o.user_id = v.user_id and o.passage_id = v.passage_id and o.space = s.space))
+      + (select count(*) from turn_vectors v join vector_spaces serving on serving.space = v.space and serving.state = 'serving'
+      where not exists (
+        select from turn_vectors o where o.user_id = v.user_id and o.turn_id = v.turn_id and o.space = s.space)))::int as lacking
   from vector_spaces s where s.state <> 'supplied' order by s.space`;
 const JOBS = `
-  select count(*) filter (where dead_at is null)::int as waiting, count(dead_at)::int as dead from jobs where job = 'fill-document'`;
+  select count(*) filter (where dead_at is null)::int as waiting, count(dead_at)::int as dead from jobs where job in ('fill-document', 'fill-chat')`;
 const SAMPLE = `
   with sample as materialized (
     select user_id, passage_id from passage_vectors where space = $1 order by md5(id::text) limit $3
@@ -52,8 +55,9 @@ const SAMPLE = `
   from sample s
   join passage_vectors n on n.user_id = s.user_id and n.passage_id = s.passage_id and n.space = $1
   join passage_vectors o on o.user_id = s.user_id and o.passage_id = s.passage_id and o.space = $2`;
-const DROP = `
-  delete from passage_vectors where (user_id, id) in (select user_id, id from passage_vectors where space = $1 limit 1000)`;
+const TABLES = ['passage_vectors', 'turn_vectors'];
+const dropOf = (table: string) =>
+  `delete from ${table} where (user_id, id) in (select user_id, id from ${table} where space = $1 limit 1000) returning id`;
 
 const PUBLISHED = 'select count(*)::int as count from published_documents where space = $1';
 
@@ -124,13 +128,15 @@ export class SpaceMigration {
       return retired;
     });
     let removed = 0;
-    for (let some = 1; some > 0; removed += some) {
-      some = (await this.asOwner((query) => query(`${DROP} returning id`, [space.space]))).length;
-      tell(some);
+    for (const table of TABLES) {
+      for (let some = 1; some > 0; removed += some) {
+        some = (await this.asOwner((query) => query(dropOf(table), [space.space]))).length;
+        tell(some);
+      }
     }
     await this.asOwner(async (query) => {
-      await query('lock table passage_vectors in share mode'); // whoever has added one since then is waited for
-      await query('delete from passage_vectors where space = $1', [space.space]);
+      await query(`lock table ${TABLES.join(', ')} in share mode`); // whoever has added one since then is waited for
+      for (const table of TABLES) await query(`delete from ${table} where space = $1`, [space.space]);
       await query('delete from vector_spaces where space = $1', [space.space]);
     });
     return removed;
@@ -184,7 +190,7 @@ function refuseUnfilled({ isReached }: SpaceStatus, { waiting, dead }: Migration
   if (!isReached || waiting > 0) throw new MigrationRefused('It is not filled yet: see `embeddings migrate status`.');
   if (dead > 0) {
     throw new MigrationRefused(
-      `${dead} documents were given up: \`jobs list\` says why; \`jobs retry\` them, or \`jobs drop\` them.`,
+      `${dead} documents or chats were given up: \`jobs list\` says why; \`jobs retry\` them, or \`jobs drop\` them.`,
     );
   }
 }

@@ -30,7 +30,13 @@ export class ListDocumentsHandler implements IQueryHandler<ListDocuments> {
 
   async execute({ actor, filter, page }: ListDocuments): Promise<View<Page<DocumentSummary>>> {
     return pageOf(page, (after, limit) =>
-      this.database.query(actor, SQL, [ownerOf(actor), filter.type ?? null, after?.createdAt ?? null, after?.id ?? null, limit]),
+      this.database.query(actor, SQL, [
+        ownerOf(actor),
+        filter.type ?? null,
+        after?.createdAt ?? null,
+        after?.id ?? null,
+        limit,
+      ]),
     );
   }
 }

@@ -46,7 +46,8 @@ export class SearchChats extends Query<View<ChatSearchResult>> {
 /**
  * A chat is ranked by its best message, by what it is about, and by its title, and the ranks are fused as those of passages are
  * (search/ranking.ts). A message is ranked by its meaning ($2) and by its words ($7 any of them, $8 all of them), which count
- * twice; so the best message of a chat counts as much as both together. $4 is the model that the vector can be compared with; null: any.
+ * twice; so the best message of a chat counts as much as both together. $9 is the space
+ * that answers; $4 is its model, whose context vectors the vector can be compared with; null: any.
  */
 const SQL = `
   with candidates as materialized (
@@ -56,10 +57,11 @@ const SQL = `
     from chats c where c.user_id = $1 and ($5::boolean is null or $5 = (c.archived_at is not null))
   ), turns as materialized (
     select t.chat_id, t.id, t.seq,
-      case when $4::text is null or t.embedding_model = $4 then 1 - (t.embedding <=> $2::vector) end as similarity,
+      1 - (v.embedding <=> $2::vector) as similarity,
       case when t.lexemes_sealed @@ $7::tsquery
         then ts_rank(t.lexemes_sealed, $7::tsquery, 1) + ts_rank_cd(t.lexemes_sealed, $8::tsquery, 1) end as word_rank
     from chat_turns t join candidates c on c.id = t.chat_id
+    left join turn_vectors v on v.user_id = $1 and v.turn_id = t.id and v.space = $9
     where t.user_id = $1
   ), best_turns as (
     select distinct on (chat_id) chat_id, id, fits from (
@@ -110,6 +112,7 @@ export class SearchChatsHandler implements IQueryHandler<SearchChats> {
       archived ?? null,
       k,
       ...(text === undefined ? [null, null] : await this.wordsOf(actor, text)),
+      serving.space,
     ]);
     const found = JSON.parse(await openSealedJson(this.keys, row!.items)) as FoundChat[];
     const items = found.map(({ message, ...rest }) => ({

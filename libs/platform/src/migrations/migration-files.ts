@@ -102,10 +102,10 @@ export class MigrationFiles {
 }
 
 function stepsIn(text: string): Step[] {
-  const [head = '', ...parts] = text.split(STEP);
-  if (parts.length === 0) return [{ text, line: 1 }];
-  let line = head.split('\n').length;
-  return parts.map((part) => {
+  const [head = '', ...rest] = text.split(STEP);
+  const isStep = rest.length === 0 || statementsIn(head).length > 0; // else it only says what the file is for
+  let line = isStep ? 1 : head.split('\n').length;
+  return (isStep ? [head, ...rest] : rest).map((part) => {
     const step = { text: part, line, forEach: FOR_EACH.exec(part)?.[1] };
     line += part.split('\n').length - 1;
     return step;

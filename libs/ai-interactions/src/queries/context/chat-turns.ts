@@ -41,14 +41,15 @@ const THESE = `
   where m.user_id = $1 and m.chat_id = $2 and m.id = any($3::uuid[])
     and coalesce(octet_length(m.content_sealed), octet_length(m.content)) <= $4`;
 
-/** Turns ($3) by their meaning ($4), of those that this model has embedded ($5), and by their words ($6 any of them, $7 all of them). */
+/** Turns ($3) by their meaning ($4), of those that have a vector in this space ($5), and by their words ($6 any of them, $7 all of them). */
 const RANKED = `
   with turns as materialized (
     select t.id as passage_id, t.chat_id as document_id,
-      case when t.embedding_model = $5 then t.embedding <=> $4::vector end as distance,
+      v.embedding <=> $4::vector as distance,
       case when t.lexemes_sealed @@ $6::tsquery
         then ts_rank(t.lexemes_sealed, $6::tsquery, 1) + ts_rank_cd(t.lexemes_sealed, $7::tsquery, 1) end as fits
-    from chat_turns t where t.user_id = $1 and t.chat_id = $2 and t.seq = any($3::int[])
+    from chat_turns t left join turn_vectors v on v.user_id = $1 and v.turn_id = t.id and v.space = $5
+    where t.user_id = $1 and t.chat_id = $2 and t.seq = any($3::int[])
   ), nearest as (
     select * from turns where distance is not null order by distance, passage_id limit $8
   ), worded as (
@@ -62,9 +63,9 @@ const RANKED = `
 export interface TurnSearch {
   chatId: string;
   text: string;
-  /** Made of the text by `model`; undefined: by words alone */
+  /** Of `space`, made of the text; undefined: by words alone */
   vector?: readonly number[];
-  model: string;
+  space: number;
   /** Which turns come into question, by seq. */
   among: readonly number[];
   most: number;
@@ -98,9 +99,9 @@ export class ChatTurns {
   }
 
   /** Rankings in which a turn stands for a passage, and the chat for its document. */
-  async rank(actor: Learner, { chatId, text, vector, model, among, most }: TurnSearch) {
+  async rank(actor: Learner, { chatId, text, vector, space, among, most }: TurnSearch) {
     const [row] = await this.database.query<{ byMeaning: string; byWords: string }>(actor, RANKED, [
-      ...[ownerOf(actor), chatId, among, vector ? vectorText(vector) : null, model],
+      ...[ownerOf(actor), chatId, among, vector ? vectorText(vector) : null, space],
       ...(await this.wordsOf(actor, text)),
       most,
     ]);

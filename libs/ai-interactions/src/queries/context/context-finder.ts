@@ -31,17 +31,17 @@ export interface FoundForContext extends Pick<Candidates, 'found' | 'alike'> {
   why: string;
 }
 
-/** Which passages ($2), whose vectors are of this space ($4), and turns ($3), whose are of this model ($5), differ in so few signs ($6). */
+/** Which passages ($2) and turns ($3), by their vectors in this space ($4), differ in so few signs ($5). */
 const ALIKE = `
   with given as (
     select v.passage_id as id, v.signs from passage_vectors v
     where v.user_id = $1 and v.passage_id = any($2::uuid[]) and v.space = $4
     union all
-    select t.id, binary_quantize(t.embedding)::bit(1536) from chat_turns t
-    where t.user_id = $1 and t.id = any($3::uuid[]) and t.embedding_model = $5
+    select v.turn_id, binary_quantize(v.embedding)::bit(1536) from turn_vectors v
+    where v.user_id = $1 and v.turn_id = any($3::uuid[]) and v.space = $4
   )
   select one.id, array_agg(other.id) as others
-  from given one join given other on other.id <> one.id and other.signs <~> one.signs <= $6::float8
+  from given one join given other on other.id <> one.id and other.signs <~> one.signs <= $5::float8
   group by one.id`;
 
 interface Meaning {
@@ -72,7 +72,7 @@ export class ContextFinder {
     const [nearest, worded, turns] = await Promise.all([
       vector && this.nearest.find({ ...most, k: PASSAGES, vector, spaces: [serving.space], show: rankedNearest }),
       this.worded.find({ ...most, text: search.text }),
-      this.turns.rank(actor, { ...search, vector, model: serving.model, most: TURNS }),
+      this.turns.rank(actor, { ...search, vector, space: serving.space, most: TURNS }),
     ]);
     const weights = weightsFor(worded.words);
     const byMeaning = nearest ? (JSON.parse(nearest.found) as RankedPassage[]) : [];
@@ -108,13 +108,13 @@ export class ContextFinder {
 
   private async alike(
     actor: Learner,
-    { space, model }: VectorSpace,
+    { space }: VectorSpace,
     dimensions: number,
     [passages, earlier]: [Fused[], Fused[]],
   ): Promise<Candidates['alike']> {
     const ids = (fused: Fused[]) => fused.map(({ passageId }) => passageId);
     const rows = await this.database.query<{ id: string; others: string[] }>(actor, ALIKE, [
-      ...[ownerOf(actor), ids(passages), ids(earlier), space, model, SAME * dimensions],
+      ...[ownerOf(actor), ids(passages), ids(earlier), space, SAME * dimensions],
     ]);
     return new Map(rows.map(({ id, others }) => [id, new Set(others)]));
   }

@@ -34,7 +34,7 @@ export class VectorSpaces {
   async all(): Promise<VectorSpace[]> {
     const now = performance.now();
     if (!this.known || now >= this.known.until) {
-      const spaces = this.database.query<VectorSpace & object>(
+      const spaces = this.database.read<VectorSpace & object>(
         SYSTEM,
         `select space, model, state, url from vector_spaces where state <> 'supplied' order by state = 'serving' desc, space`,
       );
