@@ -3,6 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const folders = new Map<string, string>();
+process.once('exit', () => {
+  for (const folder of folders.values()) rmSync(folder, { recursive: true, force: true });
+});
 
 /**
  * The data folder of whoever runs on a served database: keys and anchors. One for each database, as all of its
@@ -13,8 +16,7 @@ export function dataFolderOf({ DATABASE_URL: url }: NodeJS.ProcessEnv): NodeJS.P
   const database = new URL(url).pathname + new URL(url).port;
   let folder = folders.get(database);
   if (folder === undefined) {
-    const made = (folder = mkdtempSync(join(tmpdir(), 'studently-served-')));
-    process.once('exit', () => rmSync(made, { recursive: true, force: true }));
+    folder = mkdtempSync(join(tmpdir(), 'studently-served-'));
     folders.set(database, folder);
   }
   return { STUDENTLY_DATA_DIR: folder };
