@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { load } from 'js-yaml';
+import { CORE_SCHEMA, load, mergeTag } from 'js-yaml';
 
 const root = join(__dirname, '../..');
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
@@ -21,7 +21,7 @@ interface Compose {
 /** There is no Docker where the tests run: what can be said without. */
 describe('docker-compose.yml', () => {
   const text = read('docker-compose.yml');
-  const { services, volumes } = load(text) as Compose;
+  const { services, volumes } = load(text, { schema: CORE_SCHEMA.withTags(mergeTag) }) as Compose;
   const all = Object.entries(services);
   const ofProfile = (wanted: string) => all.filter(([, { profiles }]) => profiles?.includes(wanted)).map(([name]) => name);
   const withVariables = (file: string) => [...new Set([...read(file).matchAll(/\$\{(\w+)/g)].map(([, name]) => name!))];

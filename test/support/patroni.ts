@@ -52,7 +52,7 @@ export class PatroniCluster {
     };
     const common = {
       PATH: '/usr/lib/postgresql/15/bin:/usr/bin:/bin',
-      PATRONI_ETCD3_HOSTS: `127.0.0.1:${etcd.port}`,
+      PATRONI_ETCD_HOSTS: `127.0.0.1:${etcd.port}`,
       PATRONI_SUPERUSER_USERNAME: 'postgres',
       PATRONI_SUPERUSER_PASSWORD: passwords.postgres,
       PATRONI_REPLICATION_USERNAME: 'replicator',
@@ -121,7 +121,7 @@ export class PatroniCluster {
   /** Until a primary has two standbys that follow it, one of which is synchronous. */
   async untilWell(): Promise<void> {
     for (const end = Date.now() + LONGEST_MS; Date.now() < end; await sleep(200)) if (await this.isWell()) return;
-    const logs = this.nodes.map((node) => `${node.name}:\n${node.log.slice(-3000)}`);
+    const logs = this.nodes.map((node) => `${node.name}:\n${node.log}`);
     throw new Error(`${JSON.stringify(await this.members())} after ${LONGEST_MS} ms\n${logs.join('\n')}`);
   }
 
@@ -140,6 +140,8 @@ export class PatroniCluster {
   }
 }
 
+const ROUTINE = /no action|Lock owner|waiting for WAL|canceling statement|checkpoint/;
+const TOLD_LINES = 60;
 const RUNNING = new Set(['running', 'streaming']);
 
 /** The logins of deploy/postgres/logins.sh. */
@@ -196,8 +198,11 @@ export class PatroniNode {
     return `${this.environment['PATRONI_RESTAPI_USERNAME']}:${this.environment['PATRONI_RESTAPI_PASSWORD']}`;
   }
 
+  /** What Patroni has last done, and what its PostgreSQL has said to that. */
   get log(): string {
-    return readFileSync(join(this.folder, 'log'), 'utf8');
+    const lines = readFileSync(join(this.folder, 'log'), 'utf8').split('\n');
+    const telling = lines.filter((line) => /(INFO|WARNING|ERROR|LOG): /.test(line) && !ROUTINE.test(line));
+    return telling.slice(-TOLD_LINES).join('\n');
   }
 
   start(): void {
@@ -293,6 +298,7 @@ async function startEtcd(): Promise<Server> {
   const [clients, peers] = [`http://127.0.0.1:${port}`, `http://127.0.0.1:${peerPort}`];
   const options = {
     name: 'etcd-1',
+    'enable-v2': 'true',
     'data-dir': join(folder, 'data'),
     'listen-client-urls': clients,
     'advertise-client-urls': clients,

@@ -11,8 +11,8 @@ import { Traffic } from './failover/traffic';
 import type { TortureContext } from './harness/torture';
 
 /**
- * With synchronous_mode off in deploy/patroni/patroni.yml it finds lost writes, without `on-marked-down shutdown-sessions` in
- * deploy/haproxy/haproxy.cfg writes that fail for long after a frozen primary. What it judges by is tried in failover/ledger.spec.ts.
+ * What it judges by is tried in failover/ledger.spec.ts. What it has found: with PATRONI_ETCD3_HOSTS instead of PATRONI_ETCD_HOSTS a frozen
+ * primary that wakes up takes the leader's key from whoever has taken over (Patroni 3.0.2), and the cluster is never well again.
  */
 export const promise =
   'whether the primary crashes, is lost, freezes or is replaced, no acknowledged write is lost and none is done twice, no read is older than its ' +
@@ -31,24 +31,28 @@ interface Stage {
 }
 
 export async function run(context: TortureContext): Promise<Record<string, number>> {
+  const promotions = plan(context); // before anything else takes from chance
   const stage = await open(context);
-  const kinds = context.ops < PROMOTIONS.length ? QUICK : PROMOTIONS;
   const slowest: Record<string, number> = {};
-  const waiting: Promotion[] = [];
-  for (let done = 0; done < context.ops; done++) {
-    if (waiting.length === 0) waiting.push(...kinds);
-    const [kind] = waiting.splice(context.below(waiting.length), 1);
-    const recovery = await suffer(stage, kind!);
-    slowest[kind!.name] = Math.max(slowest[kind!.name] ?? 0, recovery);
-    context.progress(`${done + 1} of ${context.ops}: ${kind!.name}, writes again after ${Math.round(recovery)} ms`);
+  for (const [index, promotion] of promotions.entries()) {
+    const recovery = await suffer(stage, promotion);
+    const figure = `${promotion.figure}Ms`;
+    slowest[figure] = Math.max(slowest[figure] ?? 0, recovery);
+    context.progress(`${index + 1} of ${context.ops}: ${promotion.name}, writes again after ${Math.round(recovery)} ms`);
   }
   await stage.traffic.end();
   await judge(stage);
-  const figures = Object.entries(slowest).map(([name, ms]) => [
-    `${name.replaceAll(/ (.)/g, (_, next: string) => next.toUpperCase())}Ms`,
-    ms,
-  ]);
-  return { ...(Object.fromEntries(figures) as Record<string, number>), ...stage.traffic.figures };
+  return { ...slowest, ...stage.traffic.figures };
+}
+
+/** Each kind as often as any other, in an order of chance; in a short attack only those that are soon over. */
+function plan(context: TortureContext): Promotion[] {
+  const kinds = context.ops < PROMOTIONS.length ? QUICK : PROMOTIONS;
+  const planned: Promotion[] = [];
+  for (let waiting = [...kinds]; planned.length < context.ops; waiting = waiting.length > 0 ? waiting : [...kinds]) {
+    planned.push(...waiting.splice(context.below(waiting.length), 1));
+  }
+  return planned;
 }
 
 async function open(context: TortureContext): Promise<Stage> {
@@ -65,19 +69,24 @@ async function open(context: TortureContext): Promise<Stage> {
     LOG_ACCESS: 'false',
   });
   const http = new HttpClient(url);
-  return { context, cluster, http, traffic: await Traffic.begin(context, http) };
+  const traffic = await context.use(
+    () => Traffic.begin(context, http),
+    (begun) => begun.stop(),
+  );
+  return { context, cluster, http, traffic };
 }
 
 /** @returns for how many ms no write was acknowledged */
-async function suffer({ context, cluster, http, traffic }: Stage, { name, boundMs, begin, end }: Promotion): Promise<number> {
+async function suffer({ context, cluster, http, traffic }: Stage, promotion: Promotion): Promise<number> {
+  const { name, boundMs } = promotion;
   await sleep(500 + context.below(1000));
   const primary = await cluster.leader();
   const at = performance.now();
-  await begin(cluster, primary);
+  await promotion.begin(cluster, primary);
   const isPromoted = await untilAnotherLeads(cluster, primary);
   context.attempt(isPromoted, () => `${name}: nobody has taken over from ${primary.name}`);
   await sleep(1000);
-  end?.(primary);
+  promotion.end?.(primary);
   await cluster.untilWell();
   await sleep(1000);
 

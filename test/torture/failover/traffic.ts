@@ -30,6 +30,7 @@ export class Traffic {
   readonly figures = { acknowledged: 0, retried: 0, neverAcknowledged: 0, reads: 0, readsWithToken: 0, slowestAnswerMs: 0 };
   private requests: Told[] = [];
   private readonly ending = new AbortController();
+  private isOver = false;
   private readonly lanes: Promise<void>[];
 
   private constructor(
@@ -67,6 +68,12 @@ export class Traffic {
     await Promise.all(this.lanes);
   }
 
+  /** Nobody goes on, whatever is acknowledged. */
+  async stop(): Promise<void> {
+    this.isOver = true;
+    await this.end();
+  }
+
   /** By writer: what was said, and what is there. Only after the end. */
   async *kept(): AsyncGenerator<{ asked: readonly Asked[]; kept: Kept[] }> {
     for (const { learner, chat, asked, last } of this.writers) {
@@ -94,7 +101,7 @@ export class Traffic {
     const headers: Record<string, string> = isCareful ? { 'idempotency-key': said.content.replace(' ', '-') } : {};
     const send = () => learner.http.post(`/v1/chats/${chat}/messages`, { role: 'user', content: said.content }, { headers });
     let answer = await this.ask('a write', send, { isWrite: true });
-    while (!answer && isCareful) {
+    while (!answer && isCareful && !this.isOver) {
       this.figures.retried += 1;
       await sleep(2 * PAUSE_MS);
       answer = await this.ask('a write once more', send, { isWrite: true, mayBeUnderWay: true });
