@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the servers that the tests start: PostgreSQL 15, pgvector 0.8.0, pg_repack, Redis 7, PgBouncer and pgBackRest; and texts that they import.
+# Installs the servers that the tests start: PostgreSQL 15, pgvector 0.8.0, pg_repack, Redis 7, PgBouncer, pgBackRest, Patroni, etcd and
+# HAProxy; and texts that they import.
 # For Debian 12, as root. Safe to run again: what is present is left alone.
 #
 #   sudo scripts/provision-debian.sh
@@ -10,6 +11,7 @@ PGVECTOR_SHA256=867a2c328d4928a5a9d6f052cd3bc78c7d60228a9b914ad32aa3db88e9de27b0
 PG_CONFIG=/usr/lib/postgresql/15/bin/pg_config
 CONTROL_FILE=/usr/share/postgresql/15/extension/vector.control
 PACKAGES=(postgresql-15 postgresql-15-repack postgresql-server-dev-15 redis-server redis-tools pgbouncer pgbackrest make gcc libc6-dev dpkg-dev)
+PACKAGES+=(patroni python3-etcd etcd-server etcd-client haproxy)
 PACKAGES+=(dict-foldoc postgresql-doc-15 debian-faq python3.11-doc) # what is imported, and what search is judged by: docs/evaluation
 
 if [[ $EUID -ne 0 ]]; then
@@ -27,11 +29,16 @@ if ((${#missing[@]})); then
   apt-get update -qq -o DPkg::Lock::Timeout=300
   apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}" >/dev/null
 fi
-if [[ " ${missing[*]-} " == *' pgbouncer '* ]]; then
-  # Its package starts a service, now and whenever the machine does. Tests start their own.
-  update-rc.d pgbouncer disable
-  service pgbouncer stop >/dev/null
-fi
+# These packages start a service, now and whenever the machine does. Tests start their own.
+for package in "${missing[@]}"; do
+  case $package in
+    pgbouncer | patroni | haproxy) service=$package ;;
+    etcd-server) service=etcd ;;
+    *) continue ;;
+  esac
+  update-rc.d "$service" disable
+  service "$service" stop >/dev/null 2>&1 || true # some do not start without a configuration, and then cannot be stopped
+done
 
 if grep -q "default_version = '$PGVECTOR_VERSION'" "$CONTROL_FILE" 2>/dev/null; then
   echo "provision: PostgreSQL $($PG_CONFIG --version | cut -d' ' -f2), pgvector $PGVECTOR_VERSION, $(redis-server --version | cut -d' ' -f3), $(pgbouncer --version | head -n 1) are here"

@@ -25,7 +25,7 @@ export default async function globalSetup(): Promise<void> {
   if (missing.length > 0) {
     if (process.env['CI'] === 'true') throw new Error(`CI has to test against real servers; missing: ${missing.join(', ')}`);
     process.stdout.write(
-      `\nLeft out: what needs PostgreSQL 15, pgvector, Redis 7, PgBouncer and pgBackRest (missing: ${missing.join(', ')}). ` +
+      `\nLeft out: what needs PostgreSQL 15, pgvector, Redis 7, PgBouncer, pgBackRest, Patroni, etcd and HAProxy (missing: ${missing.join(', ')}). ` +
         'To run it too: sudo scripts/provision-debian.sh\n',
     );
     return;

@@ -16,10 +16,14 @@ const PGVECTOR = '/usr/share/postgresql/15/extension/vector.control';
 export const REDIS = '/usr/bin/redis-server';
 const PGBOUNCER = '/usr/sbin/pgbouncer';
 const PGBACKREST = '/usr/bin/pgbackrest';
+export const PATRONI = '/usr/bin/patroni';
+export const ETCD = '/usr/bin/etcd';
+export const HAPROXY = '/usr/sbin/haproxy';
 
 /** What is missing on this machine for tests against real servers; empty: nothing. */
 export function missingServers(): string[] {
-  return [join(POSTGRES_BIN, 'postgres'), PGVECTOR, REDIS, PGBOUNCER, PGBACKREST].filter((file) => !existsSync(file));
+  const programs = [join(POSTGRES_BIN, 'postgres'), PGVECTOR, REDIS, PGBOUNCER, PGBACKREST, PATRONI, ETCD, HAPROXY];
+  return programs.filter((file) => !existsSync(file));
 }
 
 export interface Server {
@@ -59,7 +63,7 @@ async function listenOn(wanted: number): Promise<number> {
   });
 }
 
-function temporaryFolder(name: string, owner?: { uid: number; gid: number }): string {
+export function temporaryFolder(name: string, owner?: { uid: number; gid: number }): string {
   const folder = mkdtempSync(join(tmpdir(), `studently-${name}-`));
   chmodSync(folder, 0o700);
   if (owner) chownSync(folder, owner.uid, owner.gid);
@@ -73,7 +77,7 @@ export function postgresOwner(): { uid: number; gid: number } | undefined {
   return { uid: Number(uid), gid: Number(gid) };
 }
 
-function controlled(child: ChildProcess, port: number): Server {
+export function controlled(child: ChildProcess, port: number): Server {
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   return {
     pid: child.pid!,

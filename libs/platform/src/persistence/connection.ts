@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Options } from '@mikro-orm/core';
 import { PostgreSqlDriver } from '@mikro-orm/postgresql';
-import { Client, type Pool, type PoolClient } from 'pg';
+import { Client, type ClientBase, type Pool, type PoolClient } from 'pg';
 import type { StatementWatch } from '../statements/statement-watch';
 import { separateTls, withoutTls } from './database-tls';
 
@@ -84,6 +84,7 @@ function prepare(pool: Pool, target: DatabaseTarget, watch?: StatementWatch): vo
     openAndClose(connection, target.embedded);
     watch?.watch(connection);
   });
+  if (!target.embedded) Object.assign(pool.options, { onConnect: refuseStandby });
   currently(pool, target);
 }
 
@@ -97,13 +98,28 @@ export function currently(pool: Pool, target: DatabaseTarget): void {
 
 const addressOf = ({ url, current }: DatabaseTarget): string => current?.() ?? url;
 
+/** A statement would have written, where nothing can be. */
+const READ_ONLY = '25006';
+
+/**
+ * Where a name or an address leads to another server than before, that one may still be a standby: it cannot write, and what it shows may
+ * be older than what readers were promised. For each new connection, before it is used.
+ * @throws an error that means DatabaseUnavailable
+ */
+export async function refuseStandby(client: ClientBase): Promise<void> {
+  const asked = { text: 'select pg_is_in_recovery() as standby', query_timeout: READY_MS };
+  const { rows } = await client.query<{ standby: boolean }>(asked);
+  if (rows[0]!.standby) throw Object.assign(new Error('This server is a standby.'), { code: READ_ONLY });
+}
+
 /** What a statement answers that has only been sent. */
 const SENT = { command: '', rowCount: 0, rows: [] };
 
 /**
- * Two things that Kysely does not do. A transaction is opened (begin, and whom it acts for) in one message with its first
+ * Three things that Kysely does not do. A transaction is opened (begin, and whom it acts for) in one message with its first
  * statement, whose answer counts only if the opening succeeded: two round trips less for each command. And a connection whose
  * ROLLBACK has failed is closed: Kysely never gives it back, and a few lost connections would use up the pool for good.
+ * So is one that may not write any more: the next leads to whoever may.
  * A connection whose other end is gone is found out when a transaction begins on it; PGlite has one session, where that may have to wait.
  */
 function openAndClose(connection: PoolClient, embedded: boolean): void {
@@ -135,6 +151,10 @@ function openAndClose(connection: PoolClient, embedded: boolean): void {
     }
     const isBegin = typeof text === 'string' && text.startsWith('begin');
     const answer = text === 'rollback' ? rollback() : isBegin ? querySoon(text) : query(...args);
+    // Nobody gets it any more. What is sent yet is answered before it is closed.
+    if (answer instanceof Promise) {
+      answer.catch((error: unknown) => isReadOnly(error) && void (connection as unknown as Client).end());
+    }
     if (!opening) return answer;
     const opened = opening;
     opening = undefined;
@@ -143,3 +163,5 @@ function openAndClose(connection: PoolClient, embedded: boolean): void {
   };
   connection.query = queryAsNeeded as never;
 }
+
+const isReadOnly = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === READ_ONLY;

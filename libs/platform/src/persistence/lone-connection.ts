@@ -1,7 +1,7 @@
 import { Client, type QueryResultRow } from 'pg';
 import { translateDatabaseError } from '../errors/database-errors';
 import { contextOf, type Actor } from '../security/actor';
-import { connectionOptions, type DatabaseTarget } from './connection';
+import { connectionOptions, refuseStandby, type DatabaseTarget } from './connection';
 
 const DEADLINE_MS = 4000;
 
@@ -53,6 +53,13 @@ export class LoneConnection {
     const client = new Client(options);
     client.on('error', () => undefined); // whoever waits for an answer is told
     await client.connect();
-    return client;
+    if (this.target.embedded) return client;
+    try {
+      await refuseStandby(client);
+      return client;
+    } catch (error) {
+      await client.end();
+      throw error;
+    }
   }
 }

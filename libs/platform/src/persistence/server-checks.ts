@@ -7,6 +7,7 @@ const EXTENSIONS = ['vector', 'uuid-ossp', 'pg_stat_statements', 'pg_trgm'];
 
 interface ServerFacts {
   version: number;
+  standby: boolean;
   extensions: Record<string, string>;
   migrated: boolean;
   canAct: boolean;
@@ -15,6 +16,7 @@ interface ServerFacts {
 
 const FACTS = `
   select current_setting('server_version_num')::int as version,
+         pg_is_in_recovery() as standby,
          (select coalesce(jsonb_object_agg(extname, extversion), '{}') from pg_extension) as extensions,
          to_regclass('public.studently_migrations') is not null as migrated,
          coalesce((select bool_and(pg_has_role(oid, 'member')) and count(*) = 2 from pg_roles
@@ -25,7 +27,7 @@ const FACTS = `
  * Refuses a database that this release cannot work with, with one message that says what to do.
  * @returns warnings about what works but is not what is tested
  * @throws ConfigurationError `DATABASE_UNREACHABLE`, `DATABASE_TLS_…`, `DB_VERSION_UNSUPPORTED`,
- *   `DB_EXTENSION_MISSING`, `DB_EXTENSION_TOO_OLD`, `DB_ROLE_MISSING`, `DB_TIMEOUTS_MISSING` or `DB_MIGRATIONS_PENDING`
+ *   `DATABASE_IS_STANDBY`, `DB_EXTENSION_MISSING`, `DB_EXTENSION_TOO_OLD`, `DB_ROLE_MISSING`, `DB_TIMEOUTS_MISSING` or `DB_MIGRATIONS_PENDING`
  */
 export async function checkServer(target: DatabaseTarget): Promise<string[]> {
   const client = await openConnection(target);
@@ -45,11 +47,17 @@ export async function checkServer(target: DatabaseTarget): Promise<string[]> {
   }
 }
 
-function judge({ version, extensions, migrated, canAct, endless }: ServerFacts, target: DatabaseTarget): string[] {
+function judge({ version, standby, extensions, migrated, canAct, endless }: ServerFacts, target: DatabaseTarget): string[] {
   const warnings: string[] = [];
   const major = Math.floor(version / 10_000);
   if (major < 15) {
     throw new ConfigurationError('DB_VERSION_UNSUPPORTED', `PostgreSQL ${major} is too old: use PostgreSQL 15 (DATABASE_URL).`);
+  }
+  if (standby) {
+    throw new ConfigurationError(
+      'DATABASE_IS_STANDBY',
+      'DATABASE_URL leads to a standby: give it the address that always leads to the primary, or wait until this one has taken over.',
+    );
   }
   if (major > 15 && !target.embedded) warnings.push(`PostgreSQL ${major} is newer than 15, which is what is tested.`);
   if (!migrated) throw migrationsPending(knownMigrations());
