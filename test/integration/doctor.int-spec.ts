@@ -94,7 +94,9 @@ describe('studently doctor', () => {
   it('says so to a person and to a machine, with 2 where something is wrong', async () => {
     const well = await studently(settings, 'doctor', '--deep');
     expect(well).toMatchObject({ code: 2, err: '', out: expect.stringMatching(/\d\d checks, 1 finding\n$/) });
-    expect(well.out).toMatch(/^critical {2}backups {2,}There is no backup: .*\n {10,}→ \$ npx studently backup run --type full/);
+    expect(well.out).toMatch(
+      /^critical {2}backups {2,}There is no backup: .*\n {10,}→ \$ npx studently backup run --type full/,
+    );
     expect(well.out).toContain('note'); // the old pgvector of Debian 12, which nothing here opens
     await run('alter table chats no force row level security');
     const ill = await studently(settings, 'doctor');
