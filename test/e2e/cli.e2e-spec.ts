@@ -19,7 +19,7 @@ describe('studently', () => {
       const answer = await studently({}, ...wrong);
       expect([wrong, answer.code, answer.err.includes('--help')]).toEqual([wrong, 64, true]);
     }
-  }, 120_000);
+  }, 300_000); // sixty processes
 
   it('names the faults of the configuration, with 78', async () => {
     const answer = await studently({ DATABASE_URL: 'mysql://somewhere' }, 'status');
@@ -54,7 +54,7 @@ describe('studently', () => {
       await api.stop('SIGKILL');
       rmSync(folder, { recursive: true, force: true });
     }
-  }, 60_000);
+  }, 120_000);
 
   if (waysToRun.some(({ name }) => name === 'served')) {
     it('SEC-12 names the row of the audit log that a superuser changed, with 2', async () => {
