@@ -14,7 +14,7 @@ interface ToolOptions {
   /** Of its output; then `out` is empty. */
   onLine?: (line: string) => void;
   /** Of what it says beside its output, as it comes. */
-  onSaid?: (text: string) => void;
+  onSaid?: (text: string) => unknown;
   /** Beside PATH and pgBackRest's own. */
   environment?: NodeJS.ProcessEnv;
 }

@@ -229,7 +229,7 @@ export class StandbySetup {
     const { code, err } = await runTool(
       join(this.settings.POSTGRES_BIN, 'pg_basebackup'),
       [...args, '--progress', '--no-password'],
-      { signal, onSaid: (text) => steps?.('copying', shareOf(text)) },
+      { signal, onSaid: (text) => shareOf(text) !== undefined && steps?.('copying', shareOf(text)) },
     );
     if (code !== 0) throw new Error(`pg_basebackup has failed: ${err.trim().split('\n').at(-1)}`);
   }
