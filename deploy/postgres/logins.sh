@@ -5,6 +5,7 @@
 #                       pooler does not pass on what the API asks for (deploy/pgbouncer)
 #   studently_migrator  `studently migrate`, `studently doctor`: owns the database, may act as studently_owner, and sees all statistics
 #   studently_reader    people and dashboards: reads what studently_readonly may read, writes nothing
+#   studently_replicator  standbys, with STUDENTLY_REPLICATOR_PASSWORD alone: may copy the whole server, and nothing else
 #
 # A password is good for a year (STUDENTLY_PASSWORD_DAYS); the handbook says how to replace one without a pause.
 # Passwords from the environment: STUDENTLY_APP_PASSWORD, STUDENTLY_MIGRATOR_PASSWORD, STUDENTLY_READER_PASSWORD.
@@ -17,6 +18,7 @@ psql --quiet --no-psqlrc --set=ON_ERROR_STOP=1 \
 \getenv app STUDENTLY_APP_PASSWORD
 \getenv migrator STUDENTLY_MIGRATOR_PASSWORD
 \getenv reader STUDENTLY_READER_PASSWORD
+\getenv replicator STUDENTLY_REPLICATOR_PASSWORD
 \getenv days STUDENTLY_PASSWORD_DAYS
 set password_encryption = 'scram-sha-256';
 set log_statement = 'none';
@@ -35,6 +37,10 @@ create role studently_reader login nobypassrls password :'reader';
 grant studently_readonly to studently_reader;
 alter role studently_reader set default_transaction_read_only = on;
 alter role studently_reader set statement_timeout = '30s';
+
+\if :{?replicator}
+create role studently_replicator login replication nobypassrls password :'replicator';
+\endif
 
 select format('alter role %I valid until %L', login, now() + make_interval(days => :days))
 from unnest(array['studently', 'studently_migrator', 'studently_reader']) login \gexec

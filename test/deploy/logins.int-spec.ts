@@ -11,6 +11,7 @@ const passwords = {
   STUDENTLY_APP_PASSWORD: "app's 1\\",
   STUDENTLY_MIGRATOR_PASSWORD: 'migrator-2',
   STUDENTLY_READER_PASSWORD: 'reader-3',
+  STUDENTLY_REPLICATOR_PASSWORD: 'replicator-4',
 };
 const pgAdmin = (
   JSON.parse(readFileSync(join(root, 'deploy/pgadmin/servers.json'), 'utf8')) as {
@@ -104,6 +105,17 @@ describe('the logins of a served database', () => {
   it('DM-3 the login of migrations sees all that the doctor asks, and the doctor has nothing against these logins', async () => {
     const found = await findingsOf({ url: migrator(), settings: { DATABASE_URL: app(), DATABASE_MIGRATION_URL: migrator() } });
     expect(found.map(({ check }) => check)).toEqual(['pgvector', 'settings']); // as PostgreSQL comes, without `studently tune`
+  });
+
+  it('SC-3 the login of standbys may replicate, and reads no table', async () => {
+    const login = urlOf('studently_replicator', passwords.STUDENTLY_REPLICATOR_PASSWORD);
+    await withClient(login, async (client) => {
+      const { rows } = await client.query(
+        'select rolreplication, rolsuper, rolbypassrls from pg_roles where rolname = current_user',
+      );
+      expect(rows).toEqual([{ rolreplication: true, rolsuper: false, rolbypassrls: false }]);
+      await expect(client.query('select * from users')).rejects.toMatchObject({ code: '42501' });
+    });
   });
 
   it("DEP-2 pgAdmin's login reads statistics, and is denied writes and learners' rows", async () => {

@@ -19,14 +19,14 @@ describe('studently', () => {
       const answer = await studently({}, ...wrong);
       expect([wrong, answer.code, answer.err.includes('--help')]).toEqual([wrong, 64, true]);
     }
-  }, 120_000);
+  }, 300_000); // sixty processes
 
   it('names the faults of the configuration, with 78', async () => {
     const answer = await studently({ DATABASE_URL: 'mysql://somewhere' }, 'status');
     expect(answer).toMatchObject({ code: 78, err: expect.stringContaining('CONFIG_INVALID') });
   });
 
-  it('reaches a running embedded instance through its socket', async () => {
+  it('TB-1 TB-2 reaches a running embedded instance through its socket, and misses its backups until there is a proven one', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'studently-cli-'));
     const settings = { STUDENTLY_DATA_DIR: folder, LOG_ACCESS: 'false' };
     const api = await ApiProcess.start(settings);
@@ -36,6 +36,14 @@ describe('studently', () => {
       expect(status).toMatchObject({ code: 0, err: '' });
       expect(JSON.parse(status.out)).toMatchObject({ migration: expect.stringMatching(/^\d{4}_/), auditEvents: 2 });
       expect((await studently(settings, 'migrate', 'status')).code).toBe(0);
+      const unsaved = await studently(settings, 'doctor');
+      expect(unsaved).toMatchObject({ code: 2, err: '' });
+      expect(unsaved.out).toMatch(
+        /^critical {2}backups {2,}There is no backup: .*\n {10,}→ \$ npx studently backup run --type full/,
+      );
+      expect((await studently(settings, 'backup', 'run', '--type', 'full')).code).toBe(0);
+      expect((await studently(settings, 'doctor')).out).toMatch(/^warning {3}backups {2,}No backup has ever been proven/);
+      expect((await studently(settings, 'backup', 'drill')).code).toBe(0);
       expect(await studently(settings, 'doctor', '--deep')).toMatchObject({
         code: 0,
         err: '',
@@ -46,7 +54,7 @@ describe('studently', () => {
       await api.stop('SIGKILL');
       rmSync(folder, { recursive: true, force: true });
     }
-  }, 60_000);
+  }, 120_000);
 
   if (waysToRun.some(({ name }) => name === 'served')) {
     it('SEC-12 names the row of the audit log that a superuser changed, with 2', async () => {

@@ -10,6 +10,8 @@ export interface Answer<T = any> {
 export interface RequestOptions {
   token?: string;
   headers?: Record<string, string>;
+  /** Gives up waiting for the answer. */
+  signal?: AbortSignal;
 }
 
 /** Speaks to an API as a client would. */
@@ -35,10 +37,11 @@ export class HttpClient {
     method: string,
     path: string,
     body?: unknown,
-    { token = this.token, headers }: RequestOptions = {},
+    { token = this.token, headers, signal }: RequestOptions = {},
   ): Promise<Answer> {
     const response = await fetch(this.url + path, {
       method,
+      signal,
       headers: {
         ...(body !== undefined && { 'content-type': 'application/json' }),
         ...(token !== undefined && { authorization: `Bearer ${token}` }),

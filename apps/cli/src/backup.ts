@@ -7,13 +7,12 @@ import {
   reportInWords,
   type Backup,
   type BackupType,
-  type Doing,
   type Point,
 } from '@studently/platform';
 import { tmpdir } from 'node:os';
-import { SingleBar } from 'cli-progress';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { readTime } from './audit';
+import { working } from './working';
 
 const FINDINGS = 2;
 
@@ -171,18 +170,4 @@ function readPoint(text: string): Point {
   if (/^\d{4}-\d\d-\d\d([T ]|$)/.test(text)) return { kind: 'time', at: readTime(text.replace(' ', 'T')) };
   if (/^[\w.-]{1,63}$/.test(text)) return { kind: 'name', name: text };
   throw new InvalidArgumentError('It is latest, a time (2026-11-29T08:59:59Z), or a name.');
-}
-
-/** Runs long work: shows on a terminal how far it is, and ends it in order where the process is asked to end. */
-async function working<T>(work: (doing: Doing) => Promise<T>, isQuiet: boolean): Promise<T> {
-  const ending = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => ending.abort());
-  if (isQuiet || !process.stderr.isTTY) return work({ signal: ending.signal });
-  const bar = new SingleBar({ format: '{bar} {percentage}% | {what}', gracefulExit: false, barsize: 30 });
-  bar.start(100, 0, { what: '' });
-  try {
-    return await work({ signal: ending.signal, steps: (what, share = 1) => bar.update(Math.floor(100 * share), { what }) });
-  } finally {
-    bar.stop();
-  }
 }

@@ -71,6 +71,8 @@ export { servedTarget } from './persistence/served-target';
 export type { Transaction } from './persistence/transaction';
 export { withOwner, type OwnerQuery } from './persistence/with-owner';
 export { UnitOfWork } from './persistence/unit-of-work';
+export { checkReplication, type ReplicationReport, type StandbyState } from './replication/replication-check';
+export { StandbySetup, type StandbyPlan, type StandbyWish } from './replication/standby-setup';
 export { addressPrincipal } from './rate-limit/address';
 export { ExpiringMap } from './rate-limit/expiring-map';
 export { decodeEventCursor, encodeEventCursor, type EventCursor } from './realtime/event-cursor';

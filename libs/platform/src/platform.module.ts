@@ -31,6 +31,7 @@ import { LearnerNews } from './realtime/learner-news';
 import { BACKGROUND, WORKS, type ProcessKind } from './process-kind';
 import { ReadLog } from './security/read-log';
 import { RateLimits } from './rate-limit/rate-limits';
+import { ReplicaLag } from './replication/replica-lag';
 import { SlowStatements } from './statements/slow-statements';
 import { StatementWatch } from './statements/statement-watch';
 import { KeysModule } from './security/keys/keys.module';
@@ -50,6 +51,7 @@ const services = [
   Expiry,
   SlowStatements,
   BackupSchedule,
+  ReplicaLag,
   Health,
   RateLimits,
   ReadLog,

@@ -17,6 +17,9 @@ export interface Marker {
   tables: Record<string, TableState>;
 }
 
+/** What can be compared. */
+export type State = Pick<Marker, 'auditHead' | 'tables'>;
+
 export interface TableState {
   rows: number;
   /** Of all rows in any order. */
@@ -38,7 +41,7 @@ const stateOf = (table: string) => `
     coalesce(sum(('x' || left(md5(record_send(the_row)), 16))::bit(64)::bigint::numeric), 0)::text as checksum from only ${table} the_row`;
 
 /** Writers wait no longer than this for a marker, and it is tried again. */
-const LOCK_MS = 150;
+export const LOCK_MS = 150;
 /** An autovacuum that is in the way gives up after deadlock_timeout, 1 s. */
 const PATIENT_LOCK_MS = 1500;
 const ATTEMPTS = 40;
@@ -62,29 +65,39 @@ export async function recordMarker(target: DatabaseTarget): Promise<Marker> {
   }
 }
 
-async function atOneMoment(holder: Client, reader: Client): Promise<Found> {
+function atOneMoment(holder: Client, reader: Client): Promise<Found> {
+  return whileNobodyWrites(holder, async () => {
+    await takeSnapshot(reader);
+    const { rows } = await holder.query<Found>(
+      `select pg_current_xact_id()::text as xid, pg_current_wal_insert_lsn()::text as lsn,
+         to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`,
+    );
+    return rows[0]!;
+  });
+}
+
+/**
+ * Looks while nothing is written to any table: what was begun has ended, and nobody else begins until `look` has. For writers that is a
+ * wait of some milliseconds, so `look` may take `LOCK_MS` at most; where it throws `NotYet`, or somebody is in the way, it is tried again.
+ * @throws BackupFault if there is no such moment within some 20 s
+ */
+export async function whileNobodyWrites<T>(holder: Client, look: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
-    await reader.query(`${SNAPSHOT}; ${AS_OWNER}`); // its snapshot is that of its first query
     await holder.query(`begin; ${AS_OWNER}; set local statement_timeout = ${attempt <= 20 ? LOCK_MS : PATIENT_LOCK_MS}`);
     try {
       const { names } = (await holder.query<{ names: string }>(LOCKED)).rows[0]!;
       await holder.query(`lock table ${names} in share mode`);
-      await reader.query('select count(*) from audit_log');
-      const { rows } = await holder.query<Found>(
-        `select pg_current_xact_id()::text as xid, pg_current_wal_insert_lsn()::text as lsn,
-           to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`,
-      );
+      const seen = await look();
       await holder.query('commit');
-      return rows[0]!;
+      return seen;
     } catch (error) {
       await holder.query('rollback');
-      await reader.query('rollback');
-      const isBusy = ['57014', '40P01', '55P03'].includes((error as { code?: string }).code ?? '');
+      const isBusy = error instanceof NotYet || ['57014', '40P01', '55P03'].includes((error as { code?: string }).code ?? '');
       if (!isBusy) throw error;
       if (attempt === ATTEMPTS) {
         throw new BackupFault(
           'BACKUP_BUSY',
-          'A long transaction writes, so that no marker can be recorded: try again when it has ended.',
+          'A long transaction writes, so that no moment could be held still: try again when it has ended.',
         );
       }
       await sleep(100 + Math.random() * 200);
@@ -92,8 +105,17 @@ async function atOneMoment(holder: Client, reader: Client): Promise<Found> {
   }
 }
 
+/** What was looked for is not there yet. */
+export class NotYet extends Error {}
+
+/** Begins anew: from here on the client sees what is committed now. */
+export async function takeSnapshot(client: Client): Promise<void> {
+  await client.query(`rollback; ${SNAPSHOT}; ${AS_OWNER}`);
+  await client.query('select count(*) from audit_log'); // the first query takes it
+}
+
 /** In a transaction that has begun: the state of all tables, and its end. */
-async function stateIn(client: Client): Promise<Pick<Marker, 'auditHead' | 'tables'>> {
+export async function stateIn(client: Client): Promise<State> {
   const tables: Marker['tables'] = {};
   for (const { name } of (await client.query<{ name: string }>(COUNTED)).rows) {
     tables[name] = (await client.query<TableState & object>(stateOf(name))).rows[0]!;
@@ -107,7 +129,7 @@ async function stateIn(client: Client): Promise<Pick<Marker, 'auditHead' | 'tabl
 export async function currentState(
   target: DatabaseTarget,
   before: (client: Client) => Promise<void> = () => Promise.resolve(),
-): Promise<Pick<Marker, 'auditHead' | 'tables'>> {
+): Promise<State> {
   const client = await openConnection(target, { patient: true });
   try {
     await client.query('begin isolation level repeatable read');
@@ -125,7 +147,7 @@ export async function currentState(
 }
 
 /** What a copy has otherwise than the marker says, in words; empty: nothing. */
-export function differencesFrom(marker: Marker, found: Pick<Marker, 'auditHead' | 'tables'>): string[] {
+export function differencesFrom(marker: State, found: State): string[] {
   const names = [...new Set([...Object.keys(marker.tables), ...Object.keys(found.tables)])].sort();
   const differences = names.flatMap((name) => {
     const [then, now] = [marker.tables[name], found.tables[name]];

@@ -13,6 +13,8 @@ interface ToolOptions {
   signal?: AbortSignal;
   /** Of its output; then `out` is empty. */
   onLine?: (line: string) => void;
+  /** Of what it says beside its output, as it comes. */
+  onSaid?: (text: string) => unknown;
   /** Beside PATH and pgBackRest's own. */
   environment?: NodeJS.ProcessEnv;
 }
@@ -39,7 +41,7 @@ export function startTool(file: string, args: readonly string[], environment: No
 export function runTool(
   file: string,
   args: readonly string[],
-  { signal, onLine, environment }: ToolOptions = {},
+  { signal, onLine, onSaid, environment }: ToolOptions = {},
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(interrupted());
@@ -50,6 +52,7 @@ export function runTool(
     if (onLine) createInterface({ input: child.stdout! }).on('line', onLine);
     else child.stdout!.on('data', (chunk: Buffer) => said.out.length < MOST && (said.out += chunk.toString()));
     child.stderr!.on('data', (chunk: Buffer) => said.err.length < MOST && (said.err += chunk.toString()));
+    if (onSaid) child.stderr!.on('data', (chunk: Buffer) => onSaid(chunk.toString()));
     child.once('error', () => reject(missing('setpriv', 'util-linux')));
     child.once('close', (code) => {
       signal?.removeEventListener('abort', end);

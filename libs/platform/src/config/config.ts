@@ -49,6 +49,8 @@ const Settings = z
       .transform((text) => text.split(',').map((url) => url.trim()))
       .pipe(z.array(postgresUrl))
       .optional(),
+    /** Of a login that may replicate, for making standbys; by default the one of migrations. */
+    DATABASE_REPLICATION_URL: postgresUrl.optional(),
     DATABASE_POOL_SIZE: count(1, 1000).default(10),
     /** What each REDIS_…URL leads to: one server, or a cluster, of which it names some nodes. */
     REDIS_MODE: z.enum(['single', 'cluster']).default('single'),

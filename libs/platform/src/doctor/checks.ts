@@ -1,4 +1,5 @@
 import type { Check } from './check';
+import { BACKUP_CHECKS } from './checks/backups';
 import { CONNECTION_CHECKS } from './checks/connections';
 import { INDEX_CHECKS } from './checks/indexes';
 import { redis } from './checks/redis';
@@ -17,6 +18,7 @@ export const PLATFORM_CHECKS: readonly Check[] = [
   ...ROLES_CHECKS,
   ...CONNECTION_CHECKS,
   ...REPLICATION_CHECKS,
+  ...BACKUP_CHECKS,
   ...TABLE_CHECKS,
   ...INDEX_CHECKS,
   redis,

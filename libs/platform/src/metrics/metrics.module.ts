@@ -10,6 +10,7 @@ import { JOB_AGE, JOBS_DEAD, JOBS_WAITING } from '../jobs/job-metrics';
 import { JOB_DURATION } from '../jobs/job-runner';
 import { Database } from '../persistence/database';
 import { REPLICA_READS } from '../persistence/replicas';
+import { REPLICA_LAG_BYTES, REPLICA_LAG_SECONDS } from '../replication/replica-lag';
 import { BUS_DURATION, BusMetrics } from './bus-metrics';
 
 export const HTTP_DURATION = 'studently_http_request_duration_seconds';
@@ -58,6 +59,8 @@ const metrics = [
   makeGaugeProvider({ name: BACKUP_SIZE, help: 'Size of the database in the latest backup' }),
   makeGaugeProvider({ name: BACKUP_DURATION, help: 'How long the latest backup took' }),
   makeGaugeProvider({ name: BACKUP_PROVEN, help: 'Time since a drill has proven a backup' }),
+  makeGaugeProvider({ name: REPLICA_LAG_SECONDS, help: 'How far a standby is behind, in time', labelNames: ['standby'] }),
+  makeGaugeProvider({ name: REPLICA_LAG_BYTES, help: 'How far a standby is behind, in bytes of WAL', labelNames: ['standby'] }),
   makeGaugeProvider({ name: POOL_CONNECTIONS, help: 'Database connections of the pool by state', labelNames: ['state'] }),
   makeHistogramProvider({
     name: POOL_WAIT,
