@@ -86,7 +86,7 @@ describe.each(waysToRun)('studently keys, $name', (way) => {
         expectRead(await http.get(`/v1/documents/${document}`), 'The moon is a rock.');
         expectRead(await http.get(`/v1/users/${id}/profile`), 'Lovelace');
         expectRead(await http.post('/v1/documents/search', { text: 'rocks', mode: 'text', k: 1 }), 'The moon is a rock.');
-        await sleep(5);
+        await sleep(50);
       }
     })();
     return async () => {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { dataFolderOf } from './data-folder';
 import { createTestDatabase } from './database';
 import { freePort } from './servers';
+import { COMMON_ENVIRONMENT } from './studently';
 
 const LONGEST_END_MS = 40_000;
 
@@ -19,7 +20,7 @@ const mainOf = (program: string, dist = DIST) => join(dist, `apps/${program}/src
  * may send as many as it likes.
  */
 const DEFAULTS = {
-  PATH: process.env['PATH'],
+  ...COMMON_ENVIRONMENT,
   STUDENTLY_SAMPLE: 'off',
   RATE_LIMIT: '1000000000',
   RATE_LIMIT_AUTH: '1000000000',

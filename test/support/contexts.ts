@@ -15,6 +15,7 @@ import { EmbeddingModels } from '../../libs/ai-interactions/src/embeddings/embed
 import type { Embeddings } from '../../libs/ai-interactions/src/embeddings/embeddings';
 import { LOCAL_MODEL } from '../../libs/ai-interactions/src/embeddings/local-embeddings';
 import { SpaceFiller } from '../../libs/ai-interactions/src/embeddings/space-filler';
+import { ReplicaLag } from '../../libs/platform/src/replication/replica-lag';
 import { createTestDatabase, type TestDatabase } from './database';
 
 /** All contexts in this process on a database of their own, without HTTP: for tests through the command and query bus. */
@@ -68,6 +69,7 @@ export class TestContexts {
     await this.app.get(Revocations).onApplicationShutdown();
     await this.app.get(JobRelay).onModuleDestroy();
     await this.app.get(SpaceFiller).onModuleDestroy();
+    await this.app.get(ReplicaLag).onApplicationShutdown();
   }
 
   /** The model that answers, if no settings name another. */

@@ -34,11 +34,17 @@ export interface Member {
   timeline?: number;
 }
 
+/** Of HAProxy: what leads to the primary, and what to the others. */
+interface Ports {
+  primary: number;
+  standbys: number;
+}
+
 /** Three PostgreSQL servers that stand in for each other by deploy/patroni, and deploy/haproxy in front of them. */
 export class PatroniCluster {
   private constructor(
     readonly nodes: readonly PatroniNode[],
-    private readonly primaryPort: number,
+    private readonly ports: Ports,
     private readonly passwords: Record<'postgres' | Login, string>,
   ) {}
 
@@ -73,19 +79,19 @@ export class PatroniCluster {
       );
     }
     for (const node of nodes) node.start();
-    const primaryPort = await freePort();
+    const ports = { primary: await freePort(), standbys: await freePort() };
     await workspace.use(
-      () => startHaproxy(nodes, primaryPort),
+      () => startHaproxy(nodes, ports),
       (server) => server.stop('SIGKILL'),
     );
-    const cluster = new PatroniCluster(nodes, primaryPort, passwords);
+    const cluster = new PatroniCluster(nodes, ports, passwords);
     await cluster.untilWell();
     return cluster;
   }
 
-  /** An address of whichever server is the primary, through HAProxy. */
-  url(login: 'postgres' | Login, database = 'studently'): string {
-    return `postgres://${login}:${this.passwords[login]}@127.0.0.1:${this.primaryPort}/${database}`;
+  /** An address of whichever server is the primary, or of any that is not, through HAProxy. */
+  url(login: 'postgres' | Login, behind: keyof Ports = 'primary'): string {
+    return `postgres://${login}:${this.passwords[login]}@127.0.0.1:${this.ports[behind]}/studently`;
   }
 
   /** As any node that answers knows it; empty if none does. */
@@ -320,7 +326,7 @@ async function startEtcd(): Promise<Server> {
 }
 
 /** @returns when there is a primary behind it */
-async function startHaproxy(nodes: readonly PatroniNode[], primaryPort: number): Promise<Server> {
+async function startHaproxy(nodes: readonly PatroniNode[], ports: Ports): Promise<Server> {
   const healthPort = await freePort();
   const servers = nodes.flatMap(({ port, apiPort }, index) => [
     [`POSTGRES_${index + 1}`, `127.0.0.1:${port}`],
@@ -332,12 +338,12 @@ async function startHaproxy(nodes: readonly PatroniNode[], primaryPort: number):
     env: {
       ...(Object.fromEntries(servers) as NodeJS.ProcessEnv),
       POSTGRES_BIND: '127.0.0.1',
-      PRIMARY_PORT: String(primaryPort),
-      STANDBYS_PORT: String(await freePort()),
+      PRIMARY_PORT: String(ports.primary),
+      STANDBYS_PORT: String(ports.standbys),
       HEALTH_PORT: String(healthPort),
     },
   });
-  const server = controlled(child, primaryPort);
+  const server = controlled(child, ports.primary);
   await untilAnswers(`http://127.0.0.1:${healthPort}/healthy`).catch(async (error: unknown) => {
     await server.stop('SIGKILL');
     throw error;

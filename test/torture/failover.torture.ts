@@ -65,6 +65,7 @@ async function open(context: TortureContext): Promise<Stage> {
   await new Migrations({ url: cluster.url('studently_migrator'), embedded: false }).up();
   const { url } = await startApi(context, {
     DATABASE_URL: cluster.url('studently'),
+    DATABASE_REPLICA_URLS: cluster.url('studently', 'standbys'),
     REDIS_URL: redis.url,
     LOG_ACCESS: 'false',
   });

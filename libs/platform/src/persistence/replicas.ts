@@ -19,6 +19,8 @@ const AWAY_MS = 1000;
 
 /** A statement that has taken all its time would not be faster elsewhere. */
 const TIME_IS_UP = '57014';
+/** What it looked at was needed for what had to be replayed (a vacuum of the primary, without hot_standby_feedback). */
+const CONFLICT = '40001';
 
 /** A standby that answers queries. */
 class Replica {
@@ -69,8 +71,9 @@ class Replica {
       this.note(rows ? 'answered' : 'behind');
       return rows;
     } catch (error) {
-      if ((error as { code?: string }).code === TIME_IS_UP) throw translateDatabaseError(error);
-      this.note('away', error as Error);
+      const { code } = error as { code?: string };
+      if (code === TIME_IS_UP) throw translateDatabaseError(error);
+      this.note(code === CONFLICT ? 'behind' : 'away', error as Error);
       return undefined;
     }
   }
