@@ -156,7 +156,7 @@ describe('studently doctor, of a server', () => {
   it('finds a standby that is far behind, one that receives nothing, and slots without a limit', async () => {
     const standby = await startStandby(server, 'second', { recovery_min_apply_delay: '1h' });
     const there = standby.url('studently');
-    const lookThere = () => findingsOf({ url: there, settings: { DATABASE_URL: there } });
+    const lookThere = () => findingsOf({ url: there, settings: { ...settings, DATABASE_MIGRATION_URL: there } });
     try {
       const [{ name }] = (await untilRows(() =>
         run(url, `select application_name as name from pg_stat_replication where state = 'streaming'`),
