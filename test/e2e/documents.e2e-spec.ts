@@ -341,7 +341,6 @@ describe.each(waysToRun)('documents, $name', (way) => {
       'Reference/Validation-and-Serialization.md',
       'Reference/Hooks.md',
       'Reference/Logging.md',
-      'Reference/Errors.md',
       'Reference/Plugins.md',
       'Guides/Getting-Started.md',
       'Guides/Testing.md',

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { dataFolderOf } from './data-folder';
 import { createTestDatabase } from './database';
 import { freePort } from './servers';
-import { COMMON_ENVIRONMENT } from './studently';
 
 const LONGEST_END_MS = 40_000;
 
@@ -20,7 +19,7 @@ const mainOf = (program: string, dist = DIST) => join(dist, `apps/${program}/src
  * may send as many as it likes.
  */
 const DEFAULTS = {
-  ...COMMON_ENVIRONMENT,
+  PATH: process.env['PATH'],
   STUDENTLY_SAMPLE: 'off',
   RATE_LIMIT: '1000000000',
   RATE_LIMIT_AUTH: '1000000000',
@@ -170,7 +169,7 @@ export const waysToRun = chosen([embedded, served]);
 /** And with a Redis Cluster, where Redis has a part in what is tested. */
 export const waysWithCluster = chosen([embedded, served, cluster]);
 
-/** For what needs the servers, whatever Redis is. */
-export function describeServed(name: string, tests: (way: WayToRun) => void): void {
-  for (const way of waysWithCluster) if (way !== embedded) describe(`${name}, ${way.name}`, () => tests(way));
+/** For what needs the servers; by default whatever Redis is. */
+export function describeServed(name: string, tests: (way: WayToRun) => void, ways = waysWithCluster): void {
+  for (const way of ways) if (way !== embedded) describe(`${name}, ${way.name}`, () => tests(way));
 }

@@ -4,12 +4,6 @@ import { dataFolderOf } from './data-folder';
 
 export const CLI = join(__dirname, '../../dist/apps/cli/src/main.js');
 
-/** What every process of ours gets: it need not compile what another one has compiled. */
-export const COMMON_ENVIRONMENT = {
-  PATH: process.env['PATH'],
-  NODE_COMPILE_CACHE: join(__dirname, '../../node_modules/.cache/studently'),
-};
-
 export interface Ended {
   code: number | null;
   out: string;
@@ -24,7 +18,7 @@ export class StudentlyProcess {
   constructor(settings: NodeJS.ProcessEnv, args: string[], options: SpawnOptions = {}) {
     this.child = spawn(process.execPath, [CLI, ...args], {
       ...options,
-      env: { ...COMMON_ENVIRONMENT, ...dataFolderOf(settings), ...settings },
+      env: { PATH: process.env['PATH'], ...dataFolderOf(settings), ...settings },
     });
     let [out, err] = ['', ''];
     this.child.stdout!.on('data', (chunk: Buffer) => (out += chunk.toString()));
