@@ -164,7 +164,7 @@ export class EmbeddedBackups implements Backups {
     const piped = pipeline(openBody(this.fileOf(label), await this.key()), createGunzip(), tar.stdin, { signal });
     const [result] = await Promise.allSettled([piped, ended]);
     if (/No space left/.test(said)) throw new BackupFault('BACKUP_DISK_FULL', 'The disk is full: make room and run it again.');
-    if (result.status === 'rejected') throw faultOf(result.reason, signal);
+    if (result.status === 'rejected' && !hasEnough(tar.exitCode, result.reason)) throw faultOf(result.reason, signal);
     if (tar.exitCode !== 0) throw new BackupFault('BACKUP_FAILED', 'tar could not unpack the backup.');
   }
 
@@ -232,6 +232,10 @@ export class EmbeddedBackups implements Backups {
     );
   }
 }
+
+/** tar ends at the end of its archive, perhaps before it has been handed all of the padding behind it. */
+const hasEnough = (exitCode: number | null, error: unknown): boolean =>
+  exitCode === 0 && ['ERR_STREAM_PREMATURE_CLOSE', 'EPIPE'].includes((error as NodeJS.ErrnoException).code ?? '');
 
 function faultOf(error: unknown, signal: AbortSignal | undefined): unknown {
   if (signal?.aborted) return interrupted();
