@@ -194,8 +194,9 @@ describe('Embedding chats in the background', () => {
 
   it('a message that cannot be opened is left out in the end, and holds up none', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
-    pretend(() => promise);
+    const asked = pretend(() => promise);
     const id = await start('before');
+    await until(async () => asked.length > 0); // else both may be read before the second one is spoilt
     await append(id, 'spoilt');
     await rows(`update chat_messages set content_sealed = '\\x00ff' where chat_id = $1 and seq = 2`, [id]);
     resolve();

@@ -13,10 +13,11 @@ import { InjectMetric } from '@willsoto/nestjs-prometheus';
 import type { Counter } from 'prom-client';
 import { vectorText } from '../domain/vector';
 import { VectorSpaces } from '../queries/search/vector-spaces';
+import type { Embedded } from './embed-each';
 import { EmbeddingModels } from './embedding-models';
 import type { Embeddings } from './embeddings';
 import { FILL_CHAT } from './fill-chat';
-import { embedTurns, type TurnVectors } from './turn-vectors';
+import { embedTurns, textOf, type StoredMessage } from './turn-vectors';
 
 export const EMBED_CHAT = 'embed-chat';
 export const EMBEDDED_TURNS = 'studently_embedded_turns_total';
@@ -59,13 +60,6 @@ const COUNT = `
   ) turns
   where c.user_id = $1 and c.id = $2 and c.embedded_count < $5`;
 
-interface StoredMessage {
-  id: string;
-  seq: number;
-  content: string | null;
-  contentSealed: Buffer | null;
-}
-
 /**
  * Makes the turns by which the messages of a chat are found, and keeps what the chat is about. It goes on until nothing is missing,
  * so whoever appends meanwhile need not leave another job. All of it follows from the messages, which the commands that wrote them
@@ -84,31 +78,31 @@ export class EmbedChat implements JobHandler {
   run(job: Job): Promise<void> {
     return this.makeTurns(
       job,
-      (message) => this.textOf(job, message),
-      (texts, embeddings) => embedTurns(embeddings, texts, job.ending),
+      (message) => textOf(this.keys, job.actor.userId, message),
+      async (texts, embeddings) => (await embedTurns(embeddings, texts, job.ending)).vectors,
     );
   }
 
   /** What cannot be embedded is found by its words; what cannot even be opened is not found. */
   giveUp(job: Job): Promise<void> {
-    const textOf = (message: StoredMessage) =>
-      this.textOf(job, message).catch((error: unknown) => {
+    const textIfAny = (message: StoredMessage) =>
+      textOf(this.keys, job.actor.userId, message).catch((error: unknown) => {
         if (error instanceof SealedDataUnreadable) return '';
         throw error;
       });
-    return this.makeTurns(job, textOf, async (texts) => texts.map(() => undefined));
+    return this.makeTurns(job, textIfAny, async (texts) => texts.map(() => undefined));
   }
 
   private async makeTurns(
     job: Job,
-    textOf: (message: StoredMessage) => Promise<string>,
-    embed: (texts: readonly string[], embeddings: Embeddings) => Promise<TurnVectors>,
+    read: (message: StoredMessage) => Promise<string>,
+    embed: (texts: readonly string[], embeddings: Embeddings) => Promise<Embedded['vectors']>,
   ): Promise<void> {
     const chat = [job.actor.userId, job.subjectId];
     for (;;) {
       const messages = await this.database.read<StoredMessage & object>(job.actor, READ, chat);
       if (messages.length === 0) return;
-      const texts = await Promise.all(messages.map(textOf));
+      const texts = await Promise.all(messages.map(read));
       const serving = await this.spaces.serving();
       const { space } = serving;
       const embeddings = this.models.of(serving);
@@ -124,11 +118,6 @@ export class EmbedChat implements JobHandler {
       await this.database.write(job.actor, COUNT, [...chat, space, embeddings.model, messages.at(-1)!.seq]);
       for (const vector of vectors) this.turns.inc({ outcome: vector ? 'embedded' : 'words' });
     }
-  }
-
-  private async textOf({ actor }: Job, { id, content, contentSealed }: StoredMessage): Promise<string> {
-    if (!contentSealed) return content!;
-    return (await this.keys.toOpen(actor.userId)).open('chat_messages.content', id, contentSealed);
   }
 
   private async wordsOf({ actor }: Job, texts: readonly string[]): Promise<string[]> {

@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
-import { Database, LearnerKeys, type Job, type JobHandler } from '@studently/platform';
+import { Database, LearnerKeys, MAX_ATTEMPTS, type Job, type JobHandler } from '@studently/platform';
+import { EmbeddingsUnavailable } from '../domain/document.errors';
 import { vectorText } from '../domain/vector';
 import { VectorSpaces, type VectorSpace } from '../queries/search/vector-spaces';
 import { EmbeddingModels } from './embedding-models';
-import { embedTurns } from './turn-vectors';
+import { embedTurns, textOf, type StoredMessage } from './turn-vectors';
 
 export const FILL_CHAT = 'fill-chat';
 
@@ -22,13 +23,6 @@ const KEEP = `
   from unnest($3::uuid[], $4::text[]) given (id, embedding) join chat_turns t on t.user_id = $1 and t.id = given.id
   on conflict do nothing`;
 
-interface StoredMessage {
-  id: string;
-  seq: number;
-  content: string | null;
-  contentSealed: Buffer | null;
-}
-
 /** Gives the messages of a chat the vectors that they lack, in each space, as their learner. Done twice it is as good as once. */
 @Injectable()
 export class FillChat implements JobHandler {
@@ -43,19 +37,18 @@ export class FillChat implements JobHandler {
     for (const space of await this.spaces.all()) await this.fill(job, space);
   }
 
-  private async fill({ actor, subjectId, ending }: Job, space: VectorSpace): Promise<void> {
+  private async fill({ actor, subjectId, ending, attempt }: Job, space: VectorSpace): Promise<void> {
     const { userId } = actor;
-    const cipher = await this.keys.toOpen(userId);
-    const textOf = ({ id, content, contentSealed }: StoredMessage) =>
-      contentSealed ? cipher.open('chat_messages.content', id, contentSealed) : content!;
     for (let after = 0; ;) {
       const values = [userId, subjectId, space.space, after];
       const lacking = await this.database.read<StoredMessage & object>(actor, LACKING, values);
       if (lacking.length === 0) return;
-      const vectors = await embedTurns(this.models.of(space), lacking.map(textOf), ending);
+      const texts = await Promise.all(lacking.map((message) => textOf(this.keys, userId, message)));
+      const { vectors, failure } = await embedTurns(this.models.of(space), texts, ending);
       const made = lacking.flatMap(({ id }, nr) => (vectors[nr] ? [{ id, vector: vectorText(vectors[nr]) }] : []));
       const kept = [userId, space.space, made.map(({ id }) => id), made.map(({ vector }) => vector)];
       await this.database.write(actor, KEEP, kept);
+      if (failure && attempt < MAX_ATTEMPTS) throw new EmbeddingsUnavailable(failure);
       after = lacking.at(-1)!.seq;
     }
   }

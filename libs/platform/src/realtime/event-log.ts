@@ -34,11 +34,11 @@ const PAGE = 200;
 /** $1 null: where the log stands now. One row without an event where there is none. */
 const READ = `
   select pg_current_snapshot()::text as snapshot,
-    (select system_identifier from pg_control_system()) || '-' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) as timeline, current_timeline() as "timelineId",
+    (select system_identifier from pg_control_system()) || '-' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) as timeline,
     e.id::text, e.xid::text, e.action as type, e.subject_id as "subjectId", e.changed_fields as "changedFields", iso8601(e.occurred_at) as at
   from (select) always left join own_events($1::pg_snapshot, $2::pg_snapshot, $3, ${PAGE + 1}) e on true order by e.id`;
 
-type Row = { snapshot: string; timeline: string; timelineId: number } & (Omit<OwnEvent, 'readToken'> & { xid: string });
+type Row = { snapshot: string; timeline: string } & (Omit<OwnEvent, 'readToken'> & { xid: string });
 
 /** A learner's events, from the audit log: every command has written its event there, in its own transaction. */
 @Injectable()
@@ -65,11 +65,14 @@ function pageOf(rows: Row[], { timeline, since, batch }: EventCursor, until: str
   const found = rows.filter(({ id }) => id !== null);
   const shown = found.slice(0, PAGE);
   const isComplete = found.length === shown.length;
-  const events = shown.map(({ xid, timelineId, id, type, subjectId, changedFields, at }, index) => {
+  const events = shown.map(({ xid, id, type, subjectId, changedFields, at }, index) => {
     const isLast = isComplete && index === shown.length - 1;
     const cursor = isLast ? { timeline, since: until } : { timeline, since, batch: { until, after: id } };
-    return { event: { id, type, subjectId, changedFields, at, readToken: encodeReadToken(timelineId, xid) }, cursor };
+    return { event: { id, type, subjectId, changedFields, at, readToken: encodeReadToken(timelineOf(timeline), xid) }, cursor };
   });
   const next = isComplete ? { timeline, since: until } : events.at(-1)!.cursor;
   return { events, next, hasMore: !isComplete || batch !== undefined, isReset: false };
 }
+
+/** The number in a cursor's timeline, of which it is the last eight hexadecimal digits. */
+const timelineOf = (timeline: string): number => Number.parseInt(timeline.slice(-8), 16);
