@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Pool } from 'pg';
 import { Client } from 'pg';
 import { PutProfile } from '@studently/identity';
-import { Database, OutboxRelay, type Learner } from '@studently/platform';
+import { Database, type Learner } from '@studently/platform';
 import {
   AddStudyItem,
   ChangeStudyItem,
@@ -150,7 +150,7 @@ describe('Reads of studying', () => {
   beforeAll(async () => {
     contexts = await TestContexts.start();
     pool = await contexts.app.get(Database).pool();
-    await contexts.app.get(OutboxRelay).onApplicationShutdown(); // its connections would be counted too
+    await contexts.silence();
   });
   afterAll(() => contexts?.stop());
   afterEach(() => jest.restoreAllMocks());
