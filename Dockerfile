@@ -4,7 +4,7 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --no-audit
 COPY tsconfig.json nest-cli.json ./
-COPY scripts/prepare.mjs scripts/common-passwords.mjs scripts/
+COPY scripts/prepare.mjs scripts/common-passwords.mjs scripts/bundle.mjs scripts/
 COPY apps apps
 COPY libs libs
 RUN npm run build
@@ -26,4 +26,4 @@ USER node
 EXPOSE 3000
 HEALTHCHECK --interval=5s --timeout=4s --start-period=20s --retries=6 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/ready`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
-CMD ["node", "dist/apps/api/src/main.js"]
+CMD ["node", "dist/api.js"]

@@ -7,7 +7,7 @@ import { buildCommonPasswords } from './common-passwords.mjs';
 
 const NODE_NEEDED = [24, 9];
 const INSTALLED = 'node_modules/.package-lock.json';
-const BUILT = 'dist/apps/api/src/main.js';
+const BUILT = 'dist/api.js';
 
 const changed = (file) => (existsSync(file) ? statSync(file).mtimeMs : 0);
 const run = (...args) => execFileSync('npm', args, { stdio: 'inherit' });
@@ -40,7 +40,10 @@ if (major < NODE_NEEDED[0] || (major === NODE_NEEDED[0] && minor < NODE_NEEDED[1
 
 buildCommonPasswords();
 
-const sources = Math.max(...['apps', 'libs'].map(newestSource), changed('tsconfig.json'), changed('nest-cli.json'));
+const sources = Math.max(
+  ...['apps', 'libs'].map(newestSource),
+  ...['tsconfig.json', 'nest-cli.json', 'scripts/bundle.mjs'].map(changed),
+);
 if (!process.argv.includes('--no-build') && changed(BUILT) < sources) {
   console.log('Building…');
   run('run', '--silent', 'build');

@@ -8,18 +8,13 @@ import { HttpClient, newLearner } from '../support/http';
 import { studently } from '../support/studently';
 
 describe('studently', () => {
-  it('has help with an example for every command, and says 64 for what it does not know', async () => {
-    const commands = await allCommands();
-    expect(commands.length).toBeGreaterThan(8);
-    for (const [name, help] of commands) {
-      const example = /Example:\n.*npx studently (.*)/.exec(help)?.[1];
-      expect([name, example?.includes(name)]).toEqual([name, true]);
-    }
+  it('shows help, and says 64 for what it does not know', async () => {
+    expect(await studently({}, '--help')).toMatchObject({ code: 0, err: '', out: expect.stringContaining('\n  migrate ') });
     for (const wrong of [['nonsense'], ['migrate', 'dwn'], ['migrate', 'down'], ['status', '--what']]) {
       const answer = await studently({}, ...wrong);
       expect([wrong, answer.code, answer.err.includes('--help')]).toEqual([wrong, 64, true]);
     }
-  }, 300_000); // sixty processes
+  });
 
   it('names the faults of the configuration, with 78', async () => {
     const answer = await studently({ DATABASE_URL: 'mysql://somewhere' }, 'status');
@@ -115,8 +110,12 @@ describe('studently', () => {
         expect(await migrate('backfill')).toEqual({ code: 0, answer: { changed: {} } });
         expect(await migrate('contract', '--yes')).toEqual({ code: 0, answer: { contracted: [] } });
         expect(await migrate('plan')).toEqual({ code: 0, answer: { migrations: [], findings: [], squawk: true } });
-        expect(await migrate('down', '--dry-run')).toEqual({ code: 0, answer: { reverted: [all!.at(-1)], dryRun: true } });
-        expect(await migrate('down', '--yes')).toEqual({ code: 0, answer: { reverted: [all!.at(-1)] } });
+        const way = ['--to', all!.at(-2)];
+        expect(await migrate('down', ...way, '--dry-run')).toEqual({
+          code: 0,
+          answer: { reverted: [all!.at(-1)], dryRun: true },
+        });
+        expect(await migrate('down', ...way, '--yes')).toEqual({ code: 0, answer: { reverted: [all!.at(-1)] } });
         const { code, answer: plan } = await migrate('plan');
         expect([code, plan]).toMatchObject([0, { migrations: [{ name: all!.at(-1) }] }]);
         const findings = plan['findings'] as { onPurpose?: string }[];
@@ -131,11 +130,3 @@ describe('studently', () => {
 });
 
 /** Every command that does something with its help, found by walking through the help. */
-async function allCommands(parents: string[] = []): Promise<[name: string, help: string][]> {
-  const { code, out } = await studently({}, ...parents, '--help');
-  expect([parents, code]).toEqual([parents, 0]);
-  const [, list = ''] = /\nCommands:\n((?: {2}.*\n|\n {4}.*)+)/.exec(out) ?? [];
-  const names = [...list.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name]) => name!).filter((name) => name !== 'help');
-  const found = await Promise.all(names.map((name) => allCommands([...parents, name])));
-  return names.length === 0 ? [[parents.join(' '), out]] : found.flat();
-}

@@ -87,7 +87,7 @@ describe('embedded', () => {
   });
 
   it('survives kill -9 at any moment of its very first start, again and again', async () => {
-    const main = join(__dirname, '../../dist/apps/api/src/main.js');
+    const main = join(__dirname, '../../dist/api.js');
     const unfinished = join(folder, 'postgres.unfinished');
     const socket = join(folder, 'run', '.s.PGSQL.5432');
     /** What appears on the disk in the course of a first start, and how long after that it is killed. */

@@ -86,7 +86,7 @@ describe.each(waysToRun)('studently keys, $name', (way) => {
         expectRead(await http.get(`/v1/documents/${document}`), 'The moon is a rock.');
         expectRead(await http.get(`/v1/users/${id}/profile`), 'Lovelace');
         expectRead(await http.post('/v1/documents/search', { text: 'rocks', mode: 'text', k: 1 }), 'The moon is a rock.');
-        await sleep(50);
+        await sleep(200);
       }
     })();
     return async () => {
@@ -262,9 +262,7 @@ describe.each(waysToRun)('studently keys, $name', (way) => {
     expectProblem(await again.get(`/v1/documents/${ada.document}`, behindTheCache), 503, 'SEALED_DATA_UNREADABLE');
   }, 120_000);
 
-  it('says what it cannot work with, and shows examples', async () => {
-    for (const command of ['seal', 'rotate-master'])
-      expect((await studently({}, 'keys', command, '--help')).out).toContain(`Example:\n  npx studently keys ${command}`);
+  it('says what it cannot work with', async () => {
     for (const wrong of [['rotate'], ['rotate', '--all', '--user', 'x']]) {
       const { code, err } = await studently(settings, 'keys', ...wrong);
       expect([wrong, code, err.includes('--help')]).toEqual([wrong, 64, true]);

@@ -7,7 +7,7 @@ import { ApiProcess } from '../support/api-process';
 import { withClient } from '../support/servers';
 import { databaseUrlOf, until } from './support';
 
-const MAIN = join(__dirname, '../../dist/apps/api/src/main.js');
+const MAIN = join(__dirname, '../../dist/api.js');
 
 describe('the sample of a first embedded start', () => {
   let folder: string;

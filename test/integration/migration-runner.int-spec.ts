@@ -131,6 +131,20 @@ describe('Migrations while the schema is in use', () => {
     expect(await migrations().down()).toEqual([NAME]);
   });
 
+  it('TM-3 goes back to a migration, however often that is said', async () => {
+    const [before] = await sql<{ name: string }>(
+      database.adminUrl,
+      'select name from studently_migrations order by id desc limit 1',
+    );
+    write('up', 'create table one ()');
+    write('down', 'drop table one');
+    await expect(migrations().down({ to: NAME })).rejects.toThrow(/MIGRATION_NOT_APPLIED: 9001_things is not applied/);
+    await migrations().up();
+    expect(await migrations().toTakeBack({ to: before!.name })).toEqual([NAME]);
+    expect(await migrations().down({ to: before!.name })).toEqual([NAME]);
+    expect(await migrations().down({ to: before!.name })).toEqual([]);
+  });
+
   it('what stands before the first step is one', async () => {
     write('up', 'create table one ();\n-- step: the second\ncreate table two ()');
     await migrations().up();

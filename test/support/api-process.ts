@@ -12,7 +12,9 @@ const LONGEST_END_MS = 40_000;
 /** What each program says when it is ready. */
 const PROGRAMS = { api: 'data platform is ready', worker: 'worker is ready' };
 const DIST = join(__dirname, '../../dist');
-const mainOf = (program: string, dist = DIST) => join(dist, `apps/${program}/src/main.js`);
+/** A bug is planted into a file of the build: the program that is one file loads none. */
+const mainOf = (program: string, settings: NodeJS.ProcessEnv, dist = DIST) =>
+  join(dist, settings['PLANTED_BUG'] ? `apps/${program}/src/main.js` : `${program}.js`);
 
 /**
  * The sample has a test of its own; everywhere else a database begins empty. Requests are counted as always, but a test
@@ -50,7 +52,10 @@ export class ApiProcess {
       PORT: port,
       WORKER_PORT: port,
     };
-    const child = spawn(process.execPath, [mainOf(program, dist)], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [mainOf(program, settings, dist)], {
+      env: environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const output: string[] = [];
     const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
     const ready = new Promise<void>((resolve) => {
@@ -73,7 +78,7 @@ export class ApiProcess {
     program: keyof typeof PROGRAMS = 'api',
     dist?: string,
   ): Promise<{ code: number | null; output: string }> {
-    const child = spawn(process.execPath, [mainOf(program, dist)], {
+    const child = spawn(process.execPath, [mainOf(program, settings, dist)], {
       env: { ...DEFAULTS, PORT: '0', WORKER_PORT: '0', ...dataFolderOf(settings), ...settings },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -4,7 +4,12 @@ const Sequencer = require('@jest/test-sequencer').default;
 const LONG = [
   'test/torture/torture',
   'test/e2e/keys',
+  'test/torture/freshness/planted-bugs',
   'test/e2e/import',
+  'test/e2e/documents',
+  'test/e2e/sample',
+  'test/torture/migrations/releases',
+  'test/e2e/embedded',
   'test/e2e/authorization',
   'test/e2e/worker',
   'test/eval/eval',

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { join } from 'node:path';
 import { dataFolderOf } from './data-folder';
 
-export const CLI = join(__dirname, '../../dist/apps/cli/src/main.js');
+export const CLI = join(__dirname, '../../dist/cli.js');
 
 export interface Ended {
   code: number | null;

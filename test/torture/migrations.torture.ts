@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { knownMigrations } from '../../libs/platform/src/migrations/migrations';
 import { describeCatalog } from '../integration/catalog';
 import type { ApiProcess } from '../support/api-process';
 import { HttpClient } from '../support/http';
@@ -46,7 +47,7 @@ export async function run(context: TortureContext): Promise<Record<string, numbe
   try {
     for (let round = 1; round <= context.ops; round++) {
       await stage.goTheWay(figures);
-      if (round < context.ops) await stage.migrate(figures, 'down', '--yes');
+      if (round < context.ops) await stage.goBack(figures);
       context.progress(`${round} of ${context.ops}`);
     }
   } finally {
@@ -114,7 +115,7 @@ export class Stage {
     this.load.use(new Map([this.serving(this.before, 'before')]));
     await sleep(200);
     await both.stop();
-    await this.migrate(figures, 'down', '--yes');
+    await this.goBack(figures);
     const back = await this.state();
     this.context.attempt(
       back === start,
@@ -123,6 +124,11 @@ export class Stage {
     for (const command of [['up'], ['backfill'], ['contract', '--yes']]) await this.migrate(figures, ...command);
     const again = await this.state();
     this.context.attempt(again === there, () => `up, down, up leaves another schema:\n${difference(there, again)}`);
+  }
+
+  /** To where the release before is, however often it is said. */
+  goBack(figures: Figures): Promise<void> {
+    return this.migrate(figures, 'down', '--to', knownMigrations().at(-1)!, '--yes');
   }
 
   /** One command, killed and run again until it is through. In short each kind is killed once. */
@@ -183,7 +189,7 @@ export class Stage {
   }
 
   private spawn(args: string[]): ChildProcess {
-    const cli = join(distOf(this.next), 'apps/cli/src/main.js');
+    const cli = join(distOf(this.next), 'cli.js');
     return spawn(process.execPath, [cli, '--json', 'migrate', ...args], {
       env: { PATH: process.env['PATH'], ...this.settings },
       stdio: ['ignore', 'pipe', 'pipe'],

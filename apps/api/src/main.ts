@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import '../../compile-cache';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';

@@ -8,7 +8,7 @@ import {
   type Settings,
 } from '@studently/platform';
 import { SingleBar } from 'cli-progress';
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { withDatabase } from './with-database';
 
 const FINDINGS = 2;
@@ -20,6 +20,7 @@ const inWords = (count: number) => count.toLocaleString('en');
 interface Choices {
   yes?: boolean;
   all?: boolean;
+  to?: string;
   dryRun?: boolean;
 }
 
@@ -116,18 +117,22 @@ export function addMigrate(program: Command): void {
   migrate
     .command('down')
     .description('take back the latest migration, with its data')
+    .addOption(
+      new Option('--to <name>', 'take back what came after this one: safe to say again when it was interrupted').conflicts(
+        'all',
+      ),
+    )
     .option('--all', 'take back all of them')
     .option('--yes', 'say that you mean it: data is lost')
     .option('--dry-run', 'only say what it would take back')
-    .addHelpText('after', '\nExample:\n  npx studently migrate down --yes')
-    .action(async ({ yes, all, dryRun }: Choices, command: Command) => {
+    .addHelpText('after', '\nExample:\n  npx studently migrate down --to 0021_replicas --yes')
+    .action(async ({ yes, to, all, dryRun }: Choices, command: Command) => {
       if (dryRun) {
-        const { executed } = await onMigrations((migrations) => migrations.status());
-        const reverted = executed.toReversed().slice(0, all ? undefined : 1);
+        const reverted = await onMigrations((migrations) => migrations.toTakeBack({ to, all }));
         return say({ reverted, dryRun }, `Would take back:${listed(reverted)}`);
       }
       if (!yes) command.error('error: say --yes if you mean it: data is lost; or --dry-run');
-      const reverted = await onMigrations((migrations) => migrations.down({ all }));
+      const reverted = await onMigrations((migrations) => migrations.down({ to, all }));
       say({ reverted }, reverted.length > 0 ? `Taken back:${listed(reverted)}` : 'Nothing to take back.');
     });
 

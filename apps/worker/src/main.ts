@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import '../../compile-cache';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import {

@@ -1,3 +1,7 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { framesOf, sharesOf, type CpuProfile } from './profile';
 
 const call = (functionName: string, url = '') => ({ functionName, url, lineNumber: 1 });
@@ -6,7 +10,7 @@ const call = (functionName: string, url = '') => ({ functionName, url, lineNumbe
 const profile: CpuProfile = {
   nodes: [
     { id: 1, callFrame: call('(root)'), children: [2, 5, 6] },
-    { id: 2, callFrame: call('serve', 'file:///app/dist/apps/api/src/main.js'), children: [3, 4] },
+    { id: 2, callFrame: call('serve', 'file:///app/dist/api.js'), children: [3, 4] },
     { id: 3, callFrame: call('parse', 'file:///app/node_modules/@nestjs/core/index.js') },
     { id: 4, callFrame: call('writev') },
     { id: 5, callFrame: call('(idle)') },
@@ -36,5 +40,21 @@ describe('A CPU profile', () => {
       ['platform', 0.125],
       ['garbage collector', 0.125],
     ]);
+  });
+
+  it('names the packages in a program that is one file', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'studently-profile-'));
+    const program = join(folder, 'dist/api.js');
+    mkdirSync(join(folder, 'dist'));
+    writeFileSync(program, '// node_modules/@nestjs/core/index.js\nfirst();\n  // dist/libs/platform/src/json.js\nsecond();\n');
+    const { href } = pathToFileURL(program);
+    const nodes = [0, 1, 3].map((lineNumber, id) => ({
+      id,
+      callFrame: { functionName: '', url: href, lineNumber },
+      children: id === 0 ? [1, 2] : [],
+    }));
+    const root = framesOf({ nodes, samples: [1, 2], timeDeltas: [100, 100] });
+    expect([...root.called.values()].map(({ part }) => part)).toEqual(['@nestjs/core', 'platform']);
+    rmSync(folder, { recursive: true });
   });
 });

@@ -1,14 +1,23 @@
 import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 /** Where a Node process listens for a debugger once it has been sent SIGUSR1. */
 const INSPECTOR = 'http://127.0.0.1:9229/json/list';
 const LONGEST_WAIT_MS = 5000;
 const SAMPLE_MICROS = 200;
 
+interface CallFrame {
+  functionName: string;
+  url: string;
+  /** From 0. */
+  lineNumber: number;
+}
+
 /** As V8 gives it: https://chromedevtools.github.io/devtools-protocol/tot/Profiler/#type-Profile */
 export interface CpuProfile {
-  nodes: { id: number; callFrame: { functionName: string; url: string; lineNumber: number }; children?: number[] }[];
+  nodes: { id: number; callFrame: CallFrame; children?: number[] }[];
   samples: number[];
   /** µs between samples */
   timeDeltas: number[];
@@ -91,7 +100,27 @@ export function framesOf({ nodes, samples, timeDeltas }: CpuProfile): Frame {
 
 const newFrame = (name: string, part: string): Frame => ({ name, part, total: 0, own: 0, called: new Map() });
 
-function partOf({ functionName, url }: CpuProfile['nodes'][number]['callFrame']): string {
+/** Where each file begins in a program, which is one file: esbuild writes it above. */
+const placesIn = new Map<string, { line: number; file: string }[]>();
+
+function readPlaces(program: string): { line: number; file: string }[] {
+  const lines = existsSync(program) ? readFileSync(program, 'utf8').split('\n') : [];
+  return lines.flatMap((text, line) => {
+    const file = /^ *\/\/ ((?:node_modules|dist)\/\S+)$/.exec(text)?.[1];
+    return file === undefined ? [] : [{ line, file }];
+  });
+}
+
+function fileOf({ url, lineNumber }: CallFrame): string {
+  if (!/\/dist\/\w+\.js$/.test(url)) return url;
+  if (!placesIn.has(url)) placesIn.set(url, readPlaces(fileURLToPath(url)));
+  const place = placesIn.get(url)!.findLast(({ line }) => line <= lineNumber);
+  return place ? `/${place.file}` : url;
+}
+
+function partOf(callFrame: CallFrame): string {
+  const { functionName } = callFrame;
+  const url = fileOf(callFrame);
   const [, installed] = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url) ?? [];
   if (installed !== undefined) return installed;
   if (url.includes('/dist/')) return 'platform';

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -28,5 +29,6 @@ export function makeNextRelease(folder: string, migrations: readonly string[]): 
     if (!text.includes(from)) throw new Error(`${file} has no ${from} to be changed`);
     writeFileSync(built, text.replaceAll(from, to));
   }
+  execFileSync(process.execPath, [join(PROJECT, 'scripts/bundle.mjs')], { cwd: folder });
   return folder;
 }

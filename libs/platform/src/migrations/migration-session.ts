@@ -37,6 +37,12 @@ export interface MigrationStatus {
   contract: string[];
 }
 
+/** How far back: the latest alone, all, or whatever came after `to`; only the last says the same when it is said again. */
+export interface WayBack {
+  all?: boolean;
+  to?: string;
+}
+
 /** What is told while it takes its time. */
 export interface MigrationListener {
   tell?: Tell;
@@ -90,15 +96,27 @@ export class MigrationSession {
     return applied;
   }
 
-  async down(all: boolean): Promise<string[]> {
-    const { executed } = await this.status();
-    if (executed.length === 0) return [];
+  async down(way: WayBack): Promise<string[]> {
+    const names = await this.toTakeBack(way);
+    if (names.length === 0) return [];
     await this.client.query(OWN_TABLES);
     await this.refuseHalf('up', 'contract');
-    const names = executed.toReversed();
-    for (const name of all ? names : names.slice(0, 1)) await this.takeBack(name);
+    for (const name of names) await this.takeBack(name);
     await this.settle();
-    return all ? names : names.slice(0, 1);
+    return names;
+  }
+
+  async toTakeBack({ all, to }: WayBack): Promise<string[]> {
+    const { executed } = await this.status();
+    if (to === undefined) return executed.toReversed().slice(0, all ? undefined : 1);
+    const last = executed.indexOf(to);
+    if (last < 0) {
+      throw new MigrationStopped(
+        'MIGRATION_NOT_APPLIED',
+        `${to} is not applied: there is nothing to go back to. What is applied says: npx studently migrate status`,
+      );
+    }
+    return executed.slice(last + 1).toReversed();
   }
 
   async backfill(): Promise<Record<string, number>> {

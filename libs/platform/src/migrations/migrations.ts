@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { MigrationFiles } from './migration-files';
-import { MigrationSession, type MigrationListener, type MigrationStatus } from './migration-session';
+import { MigrationSession, type MigrationListener, type MigrationStatus, type WayBack } from './migration-session';
 import type { DatabaseTarget } from '../persistence/connection';
 import { openConnection } from '../persistence/open-connection';
 
@@ -40,9 +40,17 @@ export class Migrations {
     return this.withConnection((session) => session.up());
   }
 
-  /** Takes back the latest migration, or all. @returns the names of what was taken back */
-  async down(options: { all?: boolean } = {}): Promise<string[]> {
-    return this.withConnection((session) => session.down(options.all ?? false));
+  /**
+   * Takes back the latest migration, all, or what came after one.
+   * @returns the names of what was taken back, the latest first @throws MigrationStopped `MIGRATION_NOT_APPLIED`
+   */
+  async down(way: WayBack = {}): Promise<string[]> {
+    return this.withConnection((session) => session.down(way));
+  }
+
+  /** What `down` would take back. */
+  async toTakeBack(way: WayBack = {}): Promise<string[]> {
+    return this.withConnection((session) => session.toTakeBack(way));
   }
 
   /** Brings rows from before to what is applied. @returns how many were changed, of each that was not complete */

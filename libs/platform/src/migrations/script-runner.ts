@@ -22,7 +22,8 @@ export const isBusy = (error: unknown): boolean => BUSY.includes((error as { cod
 /** Something could not be done now; what to do is said. Nothing is half done, and the same command goes on with it. */
 export class MigrationStopped extends Error {
   constructor(
-    readonly code: 'MIGRATION_LOCKED' | 'MIGRATION_FAILED' | 'MIGRATION_UNFINISHED' | 'BACKFILL_UNFINISHED',
+    readonly code:
+      'MIGRATION_LOCKED' | 'MIGRATION_FAILED' | 'MIGRATION_UNFINISHED' | 'MIGRATION_NOT_APPLIED' | 'BACKFILL_UNFINISHED',
     message: string,
   ) {
     super(`${code}: ${message}`);
