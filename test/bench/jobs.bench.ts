@@ -97,7 +97,8 @@ async function throughput(context: BenchContext, servers: Platform, admin: Clien
   const refill = async () => {
     if ((await left()) < BACKLOG) await producer.ask<true>({ perSecond: BACKLOG, portions: 1, seconds: 1 } satisfies Producing);
   };
-  const figures = await measure(worker, seconds, refill, () => count('select count(*) from effects'));
+  const measured = () => measure(worker, seconds, refill, () => count('select count(*) from effects'));
+  const figures = await context.profiled(worker.pid, measured, 'worker');
   while ((await left()) > 0) await sleep(50);
   await Promise.all([worker.stop(), producer.stop()]);
   return figures;

@@ -29,8 +29,8 @@ that it needs by itself and leaves nothing running. Exits with 0 whatever the fi
   --seconds N   how long each run takes (5)
   --runs N      how often each side is measured (5)
   --save        writes docs/benchmarks/ (needs at least ${MIN_RUNS_TO_SAVE} runs)
-  --profile     says where the CPU time of the API goes, and draws it as docs/benchmarks/flame-WORKLOAD.svg,
-                for a workload that puts HTTP requests on it; the figures are then not to be trusted
+  --profile     says where the CPU time of the platform goes, and draws it as docs/benchmarks/flame-WORKLOAD.svg,
+                for a workload that puts HTTP requests or jobs on it; the figures are then not to be trusted
   --help        this
 
 Examples:
@@ -102,15 +102,15 @@ async function measure(name: string, options: { runs: number; seconds: number; p
 
 /** Draws where the time went, and says it in words. */
 async function saveProfile(name: string, profile: CpuProfile | undefined): Promise<void> {
-  if (!profile) throw new TypeError(`${name} puts no HTTP requests on the API: it has no profile`);
+  if (!profile) throw new TypeError(`${name} puts no load on a process of the platform: it has no profile`);
   const root = framesOf(profile);
   const file = join(__dirname, `../../docs/benchmarks/flame-${name}.svg`);
-  writeFileSync(file, flameGraphOf(root, `${name}: CPU time of the API process`));
+  writeFileSync(file, flameGraphOf(root, `${name}: CPU time of the platform`));
   await save([]);
   const shares = sharesOf(root).slice(0, 12);
   const lines = shares.map(([part, share]) => `  ${(100 * share).toFixed(1).padStart(5)} %  ${part}`);
   process.stdout.write(
-    `${name}: where the CPU time of the API goes (${relative(process.cwd(), file)})\n${lines.join('\n')}\n\n`,
+    `${name}: where the CPU time goes (${relative(process.cwd(), file)})\n${lines.join('\n')}\n\n`,
   );
 }
 

@@ -339,10 +339,8 @@ describe.each(waysToRun)('documents, $name', (way) => {
   describe("searched, when Fastify's guides are the learner's", () => {
     const PATHS = [
       'Reference/Validation-and-Serialization.md',
-      'Reference/Hooks.md',
       'Reference/Logging.md',
       'Reference/Plugins.md',
-      'Guides/Getting-Started.md',
       'Guides/Testing.md',
       'Guides/Database.md',
     ];

@@ -93,7 +93,6 @@ describe('embedded', () => {
     /** What appears on the disk in the course of a first start, and how long after that it is killed. */
     const moments: [file: string, delay: number][] = [
       [unfinished, 0],
-      [join(unfinished, 'base'), 100],
       [join(unfinished, 'base'), 500],
       [join(folder, 'postgres'), 0],
       [socket, 0], // from here on it migrates

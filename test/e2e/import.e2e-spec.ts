@@ -66,18 +66,18 @@ describe.each(waysToRun)('studently import, $name', (way) => {
   }, 60_000);
 
   it('PF-5 goes on after kill -9 in the middle, and takes no line twice', async () => {
-    const csv = file('cards.csv', cards(20_000));
+    const csv = file('cards.csv', cards(8000));
     const killed = new StudentlyProcess(run.settings, ['import', 'csv', csv, '--user', ada.email]);
     await moreThan(1000);
     killed.child.kill('SIGKILL');
     expect((await killed.ended).code).toBeNull();
-    expect((await items()).count).toBeLessThan(20_000);
-    expect(await importing('csv', csv)).toMatchObject({ code: 0, out: '20,000 accepted, 0 rejected\n' });
-    expect(await items()).toEqual({ count: 20_000, fronts: 20_000 });
+    expect((await items()).count).toBeLessThan(8000);
+    expect(await importing('csv', csv)).toMatchObject({ code: 0, out: '8,000 accepted, 0 rejected\n' });
+    expect(await items()).toEqual({ count: 8000, fronts: 8000 });
   }, 120_000);
 
   it('stops at Ctrl-C and says how it goes on', async () => {
-    const csv = file('cards.csv', cards(20_000));
+    const csv = file('cards.csv', cards(8000));
     const stopped = new StudentlyProcess(run.settings, ['import', 'csv', csv, '--user', ada.email]);
     await moreThan(1000);
     stopped.child.kill('SIGINT');
@@ -85,9 +85,9 @@ describe.each(waysToRun)('studently import, $name', (way) => {
     expect({ code, out }).toEqual({ code: 130, out: expect.stringContaining('the same command goes on from there') });
     const accepted = Number(/^([\d,]+) accepted/.exec(out)![1]!.replace(',', ''));
     expect(await items()).toEqual({ count: accepted, fronts: accepted });
-    expect(accepted).toBeLessThan(20_000);
+    expect(accepted).toBeLessThan(8000);
     expect((await importing('csv', csv)).code).toBe(0);
-    expect((await items()).count).toBe(20_000);
+    expect((await items()).count).toBe(8000);
   }, 120_000);
 
   it('takes what is good, names what is not, and ends with 2', async () => {
@@ -175,8 +175,8 @@ describe.each(waysToRun)('studently import, $name', (way) => {
   }, 60_000);
 
   if (way.name !== 'embedded') {
-    it('PF-5 needs no more memory for 100,000 lines than for the first of them', async () => {
-      // A heap that could not hold 100,000 cards.
+    it('PF-5 needs no more memory for 60,000 lines than for the first of them', async () => {
+      // A heap that could not hold 60,000 cards.
       const settings = { ...run.settings, NODE_OPTIONS: '--max-old-space-size=96' };
       const { child, ended } = new StudentlyProcess(settings, ['import', 'csv', '-', '--user', ada.email]);
       // Read while it runs: once the last line is stored, the process may be gone before one looks.
@@ -189,13 +189,13 @@ describe.each(waysToRun)('studently import, $name', (way) => {
           clearInterval(reading);
         }
       }, 50);
-      Readable.from(longCards(100_000)).pipe(child.stdin!);
-      await moreThan(30_000);
+      Readable.from(longCards(60_000)).pipe(child.stdin!);
+      await moreThan(20_000);
       const early = mebibytes;
-      expect(await ended).toEqual({ code: 0, out: '100,000 accepted, 0 rejected\n', err: '' });
+      expect(await ended).toEqual({ code: 0, out: '60,000 accepted, 0 rejected\n', err: '' });
       clearInterval(reading);
       process.stdout.write(
-        `import of 100,000 lines: ${early.toFixed(0)} MiB at 30,000, ${mebibytes.toFixed(0)} MiB at the end\n`,
+        `import of 60,000 lines: ${early.toFixed(0)} MiB at 20,000, ${mebibytes.toFixed(0)} MiB at the end\n`,
       );
       expect(early).toBeGreaterThan(0);
       expect(mebibytes).toBeLessThan(350);

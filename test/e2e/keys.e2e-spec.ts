@@ -180,7 +180,7 @@ describe.each(waysToRun)('studently keys, $name', (way) => {
     await until(async () => existsSync(fileOf(ada.id)));
     const master = join(folder, 'master.key');
     const [oldLine, newLine] = [readFileSync(master, 'utf8'), newMasterKey('master-2')];
-    const learners = await Promise.all(Array.from({ length: 30 }, () => writer()));
+    const learners = await Promise.all(Array.from({ length: 15 }, () => writer()));
     writeFileSync(master, newLine + oldLine);
     await api.stop();
     api = await api.restart();

@@ -4,9 +4,12 @@ import { tmpdir } from 'node:os';
 import { drillBackups, lastProven, loadSettings, openBackups, readReport, type DrillReport } from '@studently/platform';
 import { MARKER, PgBackRest } from '../../libs/platform/src/backup/pgbackrest';
 import { packMarker } from '../../libs/platform/src/backup/marker';
+import { ApiProcess } from '../support/api-process';
 import { startBackupStage, type BackupStage } from '../support/backup-stage';
 import { sql } from '../support/database';
+import { startRedis } from '../support/servers';
 import { studently } from '../support/studently';
+import { until } from '../e2e/support';
 
 const failed = ({ checks }: DrillReport) => checks.filter(({ ok }) => !ok).map(({ name, detail }) => `${name}: ${detail}`);
 
@@ -21,9 +24,25 @@ describe('the drill', () => {
   }, 240_000);
   afterAll(() => stage?.remove());
 
-  it('TB-5 MO-3 proves a backup from the command line, signs what it says, and leaves nothing behind', async () => {
+  it('TB-1 MO-3 a worker makes the backup that is due, proves it, and says how old that is', async () => {
     const before = await stage.backup('drill');
     expect(before).toMatchObject({ code: 27, err: expect.stringContaining('BACKUP_NONE') });
+    const redis = await startRedis();
+    const worker = await ApiProcess.start({ ...stage.settings, REDIS_URL: redis.url, BACKUP_SCHEDULE: 'on' }, 'worker');
+    const metrics = async () => (await fetch(`${worker.url}/metrics`)).text();
+    try {
+      await until(async () => /^studently_backup_proven_age_seconds \d/m.test(await metrics()), 100_000);
+      for (const name of ['age_seconds', 'size_bytes', 'duration_seconds'])
+        expect(await metrics()).toMatch(new RegExp(`^studently_backup_${name} \\d`, 'm'));
+      const { backups } = JSON.parse((await stage.backup('--json', 'list')).out) as { backups: { type: string }[] };
+      expect(backups.map(({ type }) => type)).toEqual(['full']);
+    } finally {
+      await worker.stop();
+      await redis.stop();
+    }
+  }, 240_000);
+
+  it('TB-5 MO-3 proves a backup from the command line, signs what it says, and leaves nothing behind', async () => {
     const settings = loadSettings(stage.settings);
     await openBackups(settings).run('full');
     await sql(stage.adminUrl, 'insert into parents values (1); insert into children values (1)');

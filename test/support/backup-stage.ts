@@ -3,6 +3,7 @@ import { chownSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { makeDatabase } from './platform';
 import { postgresOwner, startPostgres, withClient, type PostgresServer } from './servers';
 import { studently, type Ended } from './studently';
 
@@ -42,15 +43,10 @@ export async function startBackupStage(more: Record<string, string> = {}): Promi
     return file;
   };
   const hba = write('pg_hba.conf', 'local all postgres peer\nhost all all 127.0.0.1/32 scram-sha-256\n');
-  const postgres = await startPostgres({
-    hba_file: hba,
-    archive_mode: 'on',
-    archive_timeout: '4s',
-    wal_level: 'replica',
-    ...more,
-  });
+  const archived = { hba_file: hba, archive_mode: 'on', archive_timeout: '4s', wal_level: 'replica', ...more };
+  const postgres = await startPostgres(archived, process.env['TEST_MIGRATED_CLUSTER']);
+  await makeDatabase(postgres, DATABASE);
   const [data, socket] = await withClient(postgres.url('postgres'), async (client) => {
-    await client.query(`create database ${DATABASE}`);
     const { rows } = await client.query<{ data: string; socket: string }>(
       `select current_setting('data_directory') as data, current_setting('unix_socket_directories') as socket`,
     );
@@ -87,10 +83,7 @@ export async function startBackupStage(more: Record<string, string> = {}): Promi
     await client.query('select pg_reload_conf()');
   });
   const password = randomBytes(12).toString('hex');
-  const migrated = await studently(settings, 'migrate', 'up');
-  if (migrated.code !== 0) throw new Error(migrated.err);
   await withClient(postgres.url(DATABASE), async (client) => {
-    await client.query('grant studently_app, studently_worker to studently_login');
     // Like the login of deploy/postgres/logins.sh: it may act as the owner of the tables, and is no superuser.
     await client.query(`create role ${MIGRATOR} login password '${password}'; grant studently_owner to ${MIGRATOR}`);
   });

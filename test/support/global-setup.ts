@@ -2,19 +2,27 @@ import 'reflect-metadata';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-// By path: Jest maps no names here.
-import { Migrations } from '../../libs/platform/src/migrations/migrations';
 import { buildCommonPasswords } from './common-passwords';
 import { RedisCluster } from './redis-cluster';
 import { studently } from './studently';
-import { missingServers, startPostgres, startRedis, withClient, type PostgresServer, type RedisServer } from './servers';
+import {
+  copyCluster,
+  makeCluster,
+  missingServers,
+  startPostgres,
+  startRedis,
+  withClient,
+  type PostgresServer,
+  type RedisServer,
+} from './servers';
+import { makeDatabase, TEMPLATE } from './platform';
 
 declare global {
   var servers: { postgres: PostgresServer; redis: RedisServer; cluster: RedisCluster } | undefined;
 }
 
 /**
- * One PostgreSQL cluster with a migrated template database, one migrated embedded database to copy, one Redis, one Redis Cluster and
+ * One PostgreSQL cluster with a migrated template database, copies of it to start others from, one migrated embedded database to copy, one Redis, one Redis Cluster and
  * one place of keys for the whole run.
  */
 export default async function globalSetup(): Promise<void> {
@@ -30,18 +38,23 @@ export default async function globalSetup(): Promise<void> {
     );
     return;
   }
-  const [postgres, redis, cluster] = await Promise.all([startPostgres(), startRedis(), RedisCluster.start()]);
+  process.env['TEST_CLUSTER'] = makeCluster();
+  const [postgres, redis, cluster] = await Promise.all([startMigrated(), startRedis(), RedisCluster.start()]);
   globalThis.servers = { postgres, redis, cluster };
-  const template = 'studently_template';
-  await withClient(postgres.url('postgres'), (client) => client.query(`create database ${template}`));
-  await new Migrations({ url: postgres.url(template), embedded: false }).up();
-  await withClient(postgres.url('postgres'), (client) =>
-    client.query(`grant studently_app, studently_worker to studently_login; alter database ${template} is_template true`),
-  );
   process.env['TEST_POSTGRES_URL'] = postgres.url('postgres');
   process.env['TEST_APP_URL'] = postgres.appUrl('postgres');
   process.env['TEST_REDIS_URL'] = redis.url;
   process.env['TEST_REDIS_CLUSTER_URL'] = cluster.url;
+}
+
+/** A cluster with the template database; a copy of it is left for whoever needs one of its own. */
+async function startMigrated(): Promise<PostgresServer> {
+  const postgres = await startPostgres();
+  await makeDatabase(postgres, TEMPLATE);
+  await withClient(postgres.url('postgres'), (client) => client.query(`alter database ${TEMPLATE} is_template true`));
+  await postgres.stop();
+  process.env['TEST_MIGRATED_CLUSTER'] = copyCluster(postgres.folder);
+  return postgres.restart();
 }
 
 async function migrateEmbedded(folder: string): Promise<void> {

@@ -5,6 +5,8 @@ import { missingServers, startPostgres, startRedis, withClient, type PostgresSer
 import type { Workspace } from './workspace';
 
 export const DATABASE = 'platform';
+/** Of a test run: migrated, to be copied. */
+export const TEMPLATE = 'studently_template';
 
 type Context = Workspace & { progress(text: string): void };
 
@@ -15,6 +17,17 @@ export interface Platform {
   settings: NodeJS.ProcessEnv;
 }
 
+/** A migrated database, and the login that acts as the API and as the worker. */
+export async function makeDatabase(postgres: PostgresServer, name: string): Promise<void> {
+  await withClient(postgres.url('postgres'), async (client) => {
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [TEMPLATE]);
+    if (rowCount === 1) return client.query(`create database ${name} template ${TEMPLATE}`);
+    await client.query(`create database ${name}`);
+    await new Migrations({ url: postgres.url(name), embedded: false }).up();
+    return client.query('grant studently_app, studently_worker to studently_login');
+  });
+}
+
 /** PostgreSQL with a migrated database, and Redis: this run's own. */
 export async function startServers(context: Context): Promise<Platform> {
   buildCommonPasswords();
@@ -22,14 +35,13 @@ export async function startServers(context: Context): Promise<Platform> {
   if (missing.length > 0) throw new Error(`Missing: ${missing.join(', ')}. To get them: sudo scripts/provision-debian.sh`);
   context.progress('  starting PostgreSQL and Redis');
   const [postgres, redis] = await Promise.all([
-    context.use(startPostgres, (server) => server.remove()),
+    context.use(
+      () => startPostgres({}, process.env['TEST_MIGRATED_CLUSTER']),
+      (server) => server.remove(),
+    ),
     context.use(startRedis, (server) => server.stop()),
   ]);
-  await withClient(postgres.url('postgres'), (client) => client.query(`create database ${DATABASE}`));
-  await new Migrations({ url: postgres.url(DATABASE), embedded: false }).up();
-  await withClient(postgres.url('postgres'), (client) =>
-    client.query('grant studently_app, studently_worker to studently_login'),
-  );
+  await makeDatabase(postgres, DATABASE);
   const settings = { DATABASE_URL: postgres.appUrl(DATABASE), REDIS_URL: redis.url, LOG_ACCESS: 'false' };
   return { postgres, redis, settings };
 }

@@ -34,6 +34,7 @@ export interface Server {
 }
 
 export interface PostgresServer extends Server {
+  readonly folder: string;
   /** The superuser's address of a database. */
   url(database: string): string;
   /** The same for a login that is no superuser and may only act as studently_app and studently_worker. */
@@ -89,33 +90,17 @@ export function controlled(child: ChildProcess, port: number): Server {
   };
 }
 
-/** An own PostgreSQL 15 cluster with the login `studently_login`. Further settings as in postgresql.conf. */
-export async function startPostgres(settings: Record<string, string> = {}): Promise<PostgresServer> {
-  const owner = postgresOwner();
-  const folder = temporaryFolder('postgres', owner);
-  const password = randomBytes(12).toString('hex');
-  const passwordFile = join(folder, 'password');
-  writeFileSync(passwordFile, password);
-  if (owner) chownSync(passwordFile, owner.uid, owner.gid);
+/**
+ * An own PostgreSQL 15 cluster with the login `studently_login`. Further settings as in postgresql.conf.
+ * @param template the folder of a cluster that is to be copied; else it is made, which takes seconds
+ */
+export async function startPostgres(
+  settings: Record<string, string> = {},
+  template = process.env['TEST_CLUSTER'],
+): Promise<PostgresServer> {
+  const folder = template === undefined ? makeCluster() : copyCluster(template);
   const data = join(folder, 'data');
-  execFileSync(
-    join(POSTGRES_BIN, 'initdb'),
-    [
-      '-D',
-      data,
-      '-U',
-      'postgres',
-      '-A',
-      'scram-sha-256',
-      '--pwfile',
-      passwordFile,
-      '-E',
-      'UTF8',
-      '--locale=C.UTF-8',
-      '--data-checksums',
-    ],
-    { ...owner, stdio: 'pipe', cwd: folder },
-  );
+  const password = readFileSync(join(folder, 'password'), 'utf8');
   const port = await freePort();
   const all = {
     listen_addresses: '127.0.0.1',
@@ -129,10 +114,46 @@ export async function startPostgres(settings: Record<string, string> = {}): Prom
   };
   writeFileSync(join(data, 'postgresql.conf'), linesOf(all));
   const server = await serverIn(folder, data, port, password);
-  await withClient(server.url('postgres'), (client) =>
-    client.query(`create role studently_login login noinherit password '${password}'`),
-  );
+  await withClient(server.url('postgres'), async (client) => {
+    const { rowCount } = await client.query(`select from pg_roles where rolname = 'studently_login'`);
+    if (rowCount === 0) await client.query(`create role studently_login login noinherit password '${password}'`);
+  });
   return server;
+}
+
+/** The folder of a cluster that does not run, and the superuser's password in it. */
+export function makeCluster(): string {
+  const owner = postgresOwner();
+  const folder = temporaryFolder('postgres', owner);
+  const passwordFile = join(folder, 'password');
+  writeFileSync(passwordFile, randomBytes(12).toString('hex'));
+  if (owner) chownSync(passwordFile, owner.uid, owner.gid);
+  execFileSync(
+    join(POSTGRES_BIN, 'initdb'),
+    [
+      '-D',
+      join(folder, 'data'),
+      '-U',
+      'postgres',
+      '-A',
+      'scram-sha-256',
+      '--pwfile',
+      passwordFile,
+      '-E',
+      'UTF8',
+      '--locale=C.UTF-8',
+      '--data-checksums',
+    ],
+    { ...owner, stdio: 'pipe', cwd: folder },
+  );
+  return folder;
+}
+
+/** @param template the folder of a cluster that does not run */
+export function copyCluster(template: string): string {
+  const folder = temporaryFolder('postgres', postgresOwner());
+  execFileSync('cp', ['-a', join(template, 'data'), join(template, 'password'), folder]);
+  return folder;
 }
 
 /**
@@ -171,6 +192,7 @@ async function serverIn(folder: string, data: string, port: number, password: st
     await untilPostgresAnswers(url('postgres')('postgres'));
     return {
       ...server,
+      folder,
       url: url('postgres'),
       appUrl: url('studently_login'),
       stop: (signal = 'SIGINT') => server.stop(signal), // SIGINT is PostgreSQL's fast shutdown

@@ -29,6 +29,7 @@ export async function run(context: TortureContext): Promise<Record<string, numbe
   const swappedRows = await withClient(adminUrl, (admin) => swapInRows(context, api.url, admin));
   context.progress('canaries');
   const canaries = await lookForCanaries(context, { api, worker, adminUrl, redisFolder });
+  if (context.ops < ops) return { swappedRows, ...canaries }; // in short, keys change under load in e2e/keys
   context.progress('rotation');
   const rotation = await rotateUnderLoad(context, adminUrl, api, settings);
   return { swappedRows, ...canaries, ...rotation };

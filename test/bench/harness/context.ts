@@ -1,5 +1,5 @@
 import { Workspace } from '../../support/workspace';
-import type { CpuProfile } from './profile';
+import { profileOf, type CpuProfile } from './profile';
 
 export interface BenchOptions {
   /** How often each contender is measured. */
@@ -13,9 +13,9 @@ export interface BenchOptions {
 
 /** What a workload runs in: how long, how often, and what has to be gone afterwards. */
 export class BenchContext extends Workspace {
-  /** Of the platform's process: load is put on it first. */
+  /** Of the platform's process. */
   profile?: CpuProfile;
-  private profiled?: { pid: number; loads: number };
+  private loaded?: { name: string; loads: number };
 
   constructor(private readonly options: BenchOptions) {
     super();
@@ -29,14 +29,23 @@ export class BenchContext extends Workspace {
     return this.options.seconds;
   }
 
-  /** Whether the load that is about to be put on the process is the one to profile: the first after the warm-up. */
-  isToProfile(pid: number): boolean {
-    if (!this.options.profiling) return false;
-    this.profiled ??= { pid, loads: 0 };
-    return this.profiled.pid === pid && ++this.profiled.loads === 2;
+  /**
+   * Puts a load on a process. If a profile is wanted, it is of the first load after the warm-up, of what was loaded first.
+   * @param name the same for processes that take each other's place
+   */
+  async profiled<T>(pid: number, load: () => Promise<T>, name = `${pid}`): Promise<T> {
+    if (!this.options.profiling || !this.isAfterWarmUp(name)) return load();
+    const [result, profile] = await profileOf(pid, load);
+    this.profile = profile;
+    return result;
   }
 
   progress(text: string): void {
     this.options.progress(text);
+  }
+
+  private isAfterWarmUp(name: string): boolean {
+    this.loaded ??= { name, loads: 0 };
+    return this.loaded.name === name && ++this.loaded.loads === 2;
   }
 }

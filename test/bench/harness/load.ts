@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import type { BenchContext } from './context';
 import { cpuMicros, Helper } from './processes';
-import { profileOf } from './profile';
 
 export interface LoadRequest {
   method: 'GET' | 'POST';
@@ -47,15 +46,8 @@ export async function startLoad(context: BenchContext) {
   return async (pid: number, load: Load): Promise<ServerFigures> => {
     const before = cpuMicros(pid);
     const start = performance.now();
-    const { requests, ...figures } = await profiled(context, pid, () => client.ask<LoadFigures>(load));
+    const { requests, ...figures } = await context.profiled(pid, () => client.ask<LoadFigures>(load));
     const used = cpuMicros(pid) - before;
     return { ...figures, cpuMicros: used / requests, serverCpu: used / 1000 / (performance.now() - start) };
   };
-}
-
-async function profiled<T>(context: BenchContext, pid: number, work: () => Promise<T>): Promise<T> {
-  if (!context.isToProfile(pid)) return work();
-  const [result, profile] = await profileOf(pid, work);
-  context.profile = profile;
-  return result;
 }
