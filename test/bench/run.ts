@@ -109,9 +109,7 @@ async function saveProfile(name: string, profile: CpuProfile | undefined): Promi
   await save([]);
   const shares = sharesOf(root).slice(0, 12);
   const lines = shares.map(([part, share]) => `  ${(100 * share).toFixed(1).padStart(5)} %  ${part}`);
-  process.stdout.write(
-    `${name}: where the CPU time goes (${relative(process.cwd(), file)})\n${lines.join('\n')}\n\n`,
-  );
+  process.stdout.write(`${name}: where the CPU time goes (${relative(process.cwd(), file)})\n${lines.join('\n')}\n\n`);
 }
 
 async function run(options: ReturnType<typeof readOptions>): Promise<number> {
