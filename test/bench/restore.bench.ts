@@ -93,11 +93,9 @@ async function fillWithSample(context: BenchContext, stage: BackupStage, setting
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
   await Promise.all([api.stop(), worker.stop()]);
-  const [{ rows }] = (await sql<{ rows: number }>(
-    stage.adminUrl,
-    'analyze; select sum(n_live_tup)::int as rows from pg_stat_user_tables',
-  )) as [{ rows: number }];
-  return rows;
+  await sql(stage.adminUrl, 'analyze');
+  const counted = await sql<{ rows: number }>(stage.adminUrl, 'select sum(n_live_tup)::int as rows from pg_stat_user_tables');
+  return counted[0]!.rows;
 }
 
 /** Conversations that do not compress well, as sealed ones do not. @returns the size of the database in MB */
