@@ -128,5 +128,3 @@ describe('studently', () => {
     }, 60_000);
   }
 });
-
-/** Every command that does something with its help, found by walking through the help. */

@@ -148,6 +148,7 @@ describe.each(waysToRun)('studently keys, $name', (way) => {
 
   it('SEC-6 keys rotate gives new data keys while the API serves; killed twice, it goes on, and the old keys are gone', async () => {
     const ada = await writer();
+    // Each rotation waits half a minute until no process seals with the old key: one way tries one learner, the other all.
     const whose = way.name === 'embedded' ? ['--user', ada.email] : ['--all'];
     await makeReadable(ada);
     expect((await keys('seal')).code).toBe(0);

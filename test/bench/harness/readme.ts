@@ -38,7 +38,7 @@ ${results.map(reading).join('\n\n')}
 
 ${missing.length > 0 ? `Not measured yet: ${missing.join(', ')}.` : ''}
 
-Where the CPU time of the API goes, as flame graphs (\`npm run bench -- WORKLOAD --profile\`): ${flames.map((flame) => `[${flame}](${flame})`).join(', ')}.
+Where the CPU time of the platform goes, as flame graphs (\`npm run bench -- WORKLOAD --profile\`): ${flames.map((flame) => `[${flame}](${flame})`).join(', ')}.
 
 ## Method
 
