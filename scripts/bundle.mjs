@@ -1,11 +1,12 @@
-// Makes one file of each built program, dist/<program>.js: a start then reads that, and not two thousand files.
+// node scripts/bundle.mjs [PROGRAM…]: makes one file of each built program, dist/<program>.js; a start then reads that, and not two
+// thousand files.
 import { createRequire } from 'node:module';
 import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { build } from 'esbuild';
 
 const dist = resolve('dist');
-const PROGRAMS = ['api', 'cli', 'worker'];
+const PROGRAMS = process.argv.length > 2 ? process.argv.slice(2) : ['api', 'cli', 'worker'];
 
 /** They look for files of their own beside them: native code, WebAssembly, threads, pages. */
 const AS_THEY_ARE = [

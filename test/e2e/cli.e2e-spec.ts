@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiProcess, waysToRun } from '../support/api-process';
 import { createTestDatabase, sql } from '../support/database';
 import { HttpClient, newLearner } from '../support/http';
-import { studently } from '../support/studently';
+import { studently, StudentlyProcess } from '../support/studently';
 
 describe('studently', () => {
   it('shows help, and says 64 for what it does not know', async () => {
@@ -14,6 +14,12 @@ describe('studently', () => {
       const answer = await studently({}, ...wrong);
       expect([wrong, answer.code, answer.err.includes('--help')]).toEqual([wrong, 64, true]);
     }
+  });
+
+  it('ends without a word where nobody reads on', async () => {
+    const help = new StudentlyProcess({}, ['--help']);
+    help.child.stdout!.destroy(); // as by `| head`
+    expect(await help.ended).toEqual({ code: 141, out: '', err: '' });
   });
 
   it('names the faults of the configuration, with 78', async () => {

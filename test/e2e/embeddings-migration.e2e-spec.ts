@@ -170,7 +170,9 @@ describeServed(
        select d.user_id, d.id, d.type, d.metadata, s.space, 1 from documents d, vector_spaces s where s.model = $1 limit 1`,
         [OLD],
       );
-      expect(await migrate('cleanup')).toMatchObject({ code: 1, err: expect.stringContaining('1 published documents') });
+      const refused = { code: 1, err: expect.stringContaining('1 published documents') };
+      expect(await migrate('cleanup', '--dry-run')).toMatchObject(refused);
+      expect(await migrate('cleanup')).toMatchObject(refused);
       expect((await migrate('status')).answer.spaces).toMatchObject([{ model: OLD, vectors: 65 }, { model: NEW }]);
       await rows('delete from published_documents');
       expect((await migrate('cleanup')).answer).toEqual({ removed: 65 });

@@ -98,6 +98,16 @@ describeServed('studently slow', () => {
     expect(one).toMatchObject({ outcome: '57014', plan: null });
   }, 120_000);
 
+  it('MO-3 a command that was slow writes it down as well, and ends when it is done', async () => {
+    const began = Date.now();
+    const words = ['import', 'countries', '--limit', '5', '--user', ada.id];
+    const { code, out } = await studently({ ...settings, SLOW_STATEMENT_MS: '1' }, ...words);
+    expect({ code, out }).toEqual({ code: 0, out: '5 accepted, 0 rejected\n' });
+    expect(Date.now() - began).toBeLessThan(25_000); // connections that nobody closes end after 30 s
+    const written = await rows(`select from operations.slow_statements where sql ilike '%insert into%study_items%'`);
+    expect(written.length).toBeGreaterThan(0);
+  }, 60_000);
+
   it('MO-3 nothing that a learner has written, and no learner, is in any of it', async () => {
     const canary = `canary${randomUUID().replaceAll('-', '')}`;
     for (const table of ['progress', 'study_items', 'chats', 'chat_messages', 'documents']) {

@@ -183,13 +183,31 @@ describe('Embedding chats in the background', () => {
       await hurry(id);
       return (await chat(id)).embedded === 1;
     }, 60_000);
-    await until(async () => (await jobs(id)) === 0);
     await append(id, SENTENCE);
     await embedded(id);
     expect(await turns(id)).toMatchObject([
       { lexemes: expect.stringMatching(/'/), length: null },
       { length: expect.closeTo(1, 5) },
     ]);
+    await until(async () => {
+      await hurry(id);
+      return (await jobs(id)) === 0;
+    }, 60_000);
+  });
+
+  it('a message on which the model has failed once is found by its words at once, and by its meaning soon', async () => {
+    let failures = 0;
+    pretend((texts) => {
+      if (texts.includes('Twice.') && failures++ < 2) throw FAILS; // with the other, and alone
+    });
+    const id = await start('Twice.', SENTENCE);
+    await embedded(id);
+    expect((await turns(id)).map(({ length }) => length !== null)).toContain(true);
+    await until(async () => {
+      await hurry(id);
+      return (await turns(id)).every(({ length }) => length !== null);
+    }, 60_000);
+    await until(async () => (await jobs(id)) === 0);
   });
 
   it('a message that cannot be opened is left out in the end, and holds up none', async () => {

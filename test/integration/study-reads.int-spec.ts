@@ -36,9 +36,13 @@ function dice(seed: number): (below: number) => number {
   };
 }
 
+const clocks: Record<string, Intl.DateTimeFormat> = {};
+
 /** What the clock on the wall shows, as if that were UTC; told by Intl, where the platform asks luxon. */
-const wallClock = (moment: Date, timeZone: string) =>
-  Date.parse(`${moment.toLocaleString('sv-SE', { timeZone }).replace(' ', 'T')}Z`) + (moment.getTime() % 1000);
+function wallClock(moment: Date, timeZone: string): number {
+  const clock = (clocks[timeZone] ??= new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short', timeStyle: 'medium' }));
+  return Date.parse(`${clock.format(moment).replace(' ', 'T')}Z`) + (moment.getTime() % 1000);
+}
 const iso = (ms: number) => new Date(ms).toISOString().slice(0, 10);
 const plus = (day: string, days: number) => iso(Date.parse(day) + days * DAY_MS);
 

@@ -12,9 +12,6 @@ const LONGEST_END_MS = 40_000;
 /** What each program says when it is ready. */
 const PROGRAMS = { api: 'data platform is ready', worker: 'worker is ready' };
 const DIST = join(__dirname, '../../dist');
-/** A bug is planted into a file of the build: the program that is one file loads none. */
-const mainOf = (program: string, settings: NodeJS.ProcessEnv, dist = DIST) =>
-  join(dist, settings['PLANTED_BUG'] ? `apps/${program}/src/main.js` : `${program}.js`);
 
 /**
  * The sample has a test of its own; everywhere else a database begins empty. Requests are counted as always, but a test
@@ -42,7 +39,7 @@ export class ApiProcess {
   ) {}
 
   /** Starts it, or that of another release, and waits until it says that it is ready. @throws with its output if it ends instead */
-  static async start(settings: NodeJS.ProcessEnv, program: keyof typeof PROGRAMS = 'api', dist?: string): Promise<ApiProcess> {
+  static async start(settings: NodeJS.ProcessEnv, program: keyof typeof PROGRAMS = 'api', dist = DIST): Promise<ApiProcess> {
     const port = settings['PORT'] ?? String(await freePort());
     const environment = {
       ...DEFAULTS,
@@ -52,7 +49,7 @@ export class ApiProcess {
       PORT: port,
       WORKER_PORT: port,
     };
-    const child = spawn(process.execPath, [mainOf(program, settings, dist)], {
+    const child = spawn(process.execPath, [join(dist, `${program}.js`)], {
       env: environment,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -76,9 +73,9 @@ export class ApiProcess {
   static async run(
     settings: NodeJS.ProcessEnv,
     program: keyof typeof PROGRAMS = 'api',
-    dist?: string,
+    dist = DIST,
   ): Promise<{ code: number | null; output: string }> {
-    const child = spawn(process.execPath, [mainOf(program, settings, dist)], {
+    const child = spawn(process.execPath, [join(dist, `${program}.js`)], {
       env: { ...DEFAULTS, PORT: '0', WORKER_PORT: '0', ...dataFolderOf(settings), ...settings },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

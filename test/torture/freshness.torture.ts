@@ -17,16 +17,14 @@ const JUDGE_EVERY_MS = 2000;
 /** Each is a process or a server less for seconds: in a long run most operations are between them. */
 const MOST_TROUBLES = 150;
 
-export interface Freshness {
-  /** Settings of the processes beside the usual ones. */
-  settings?: NodeJS.ProcessEnv;
-  /** Ends with the first stale read. */
-  untilFound?: boolean;
+/** Two processes are read and written through at random, while keys are lost, a replica lags, processes and Redis die and are cut off. */
+export async function run(context: TortureContext) {
+  return readAndWrite(await Stage.open(context, 2));
 }
 
-/** Two processes are read and written through at random, while keys are lost, a replica lags, processes and Redis die and are cut off. */
-export async function run(context: TortureContext, { settings, untilFound = false }: Freshness = {}) {
-  const stage = await Stage.open(context, 2, settings);
+/** With `untilFound` it ends with the first stale read. */
+export async function readAndWrite(stage: Stage, { untilFound = false } = {}) {
+  const { context } = stage;
   const history = new History();
   const traffic = await Traffic.prepare(stage, history);
   const ending = new AbortController();

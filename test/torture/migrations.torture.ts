@@ -8,10 +8,11 @@ import type { ApiProcess } from '../support/api-process';
 import { HttpClient } from '../support/http';
 import { DATABASE, startApi, startServers } from '../support/platform';
 import { withClient } from '../support/servers';
+import { distOf } from './harness/release';
 import type { TortureContext } from './harness/torture';
 import { Load } from './migrations/load';
 import { LockWatch, MIGRATOR } from './migrations/lock-watch';
-import { distOf, makeNextRelease } from './migrations/release';
+import { makeNextRelease } from './migrations/next-release';
 
 export const promise =
   'while the release before and the next one serve together, the schema goes up, is filled, contracted and taken back, each killed in the middle and run again: ' +

@@ -39,12 +39,12 @@ export async function run(context: TortureContext): Promise<Record<string, numbe
 
   const long = work('long', KEYS, 60);
   const share = Math.ceil(context.ops / PROCESSES);
-  const kills = await Promise.all(Array.from({ length: PROCESSES }, () => hitAndDie(context, long, share)));
-  const killed = kills.reduce((sum, one) => sum + one, 0);
+  const hitters = await Promise.all(Array.from({ length: PROCESSES }, () => hitAndDie(context, long, share)));
+  const killed = hitters.filter(({ wasKilled }) => wasKilled).length;
   const lost = await judgeOneWindow(context, client, readHits(long.file), long.keys, killed * IN_FLIGHT);
 
   const short = work('short', 1, 1);
-  await Promise.all(Array.from({ length: PROCESSES }, () => hit(context, short, share)));
+  await Promise.all(hitters.map(({ hitter }) => hit(hitter, short, share)));
   const windows = judgeWindows(context, readHits(short.file), SHORT_LIMIT);
   return { processes: PROCESSES, killed, lostWithTheirProcess: lost, windows, looksAtKeys: await watch() };
 }
@@ -56,25 +56,22 @@ function startHitter(context: TortureContext): Promise<Helper> {
   );
 }
 
-async function hit(context: TortureContext, work: Work, hits: number): Promise<void> {
-  const helper = await startHitter(context);
-  await helper.ask<true>({ ...work, hits } satisfies Hitting);
-  await helper.stop();
-}
+const hit = (hitter: Helper, work: Work, hits: number) => hitter.ask<true>({ ...work, hits } satisfies Hitting);
 
-/** Two processes, one after the other: the first is killed at a random moment. @returns how many were killed */
-async function hitAndDie(context: TortureContext, work: Work, hits: number): Promise<number> {
-  const helper = await startHitter(context);
+/** Two processes, one after the other: the first is killed at a random moment. @returns the second */
+async function hitAndDie(context: TortureContext, work: Work, hits: number): Promise<{ hitter: Helper; wasKilled: boolean }> {
+  const first = await startHitter(context);
   const delay = 20 + context.below(200);
-  const done = helper.ask<true>({ ...work, hits } satisfies Hitting).then(
+  const done = hit(first, work, hits).then(
     () => false,
     () => true,
   );
   await sleep(delay);
-  process.kill(helper.pid, 'SIGKILL');
+  process.kill(first.pid, 'SIGKILL');
   const wasKilled = await done;
-  await hit(context, work, hits);
-  return Number(wasKilled);
+  const hitter = await startHitter(context);
+  await hit(hitter, work, hits);
+  return { hitter, wasKilled };
 }
 
 /** Looks at all keys again and again. @returns what ends it and tells how many keys it has looked at */

@@ -115,11 +115,10 @@ export function addEmbeddings(program: Command): void {
   migrate
     .command('cleanup')
     .description('remove the vectors that do not answer: of the model before, or of one that is not to take over')
-    .option('--dry-run', 'only count them')
+    .option('--dry-run', 'only look whether it is possible, and count them')
     .addHelpText('after', '\nExample:\n  npx studently embeddings migrate cleanup')
     .action(async ({ dryRun = false }: { dryRun?: boolean }) => {
-      const { spaces } = await migrating((migration) => migration.status());
-      const vectors = spaces.find(({ state }) => state !== 'serving')?.vectors ?? 0;
+      const vectors = await migrating((migration) => migration.removable());
       if (dryRun) return say({ vectors, dryRun }, `${inWords(vectors)} vectors would be removed.`);
       const bar = progressBar(isForMachines(), 'removed');
       bar.start(vectors);

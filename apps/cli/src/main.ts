@@ -5,6 +5,13 @@ import { newProgram } from './program';
 
 const EXIT_FAULT = 1;
 const EXIT_USAGE = 64; // EX_USAGE of sysexits.h
+const EXIT_PIPE = 141; // 128 + SIGPIPE, as shells have it
+
+/** Who reads has seen enough: `studently … | head`. */
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(EXIT_PIPE);
+});
 
 newProgram()
   .parseAsync()

@@ -1,22 +1,21 @@
 /**
- * Loaded into an API process before anything else (NODE_OPTIONS), this breaks the protocol of freshness in the way that PLANTED_BUG
- * names: the checker has to find it. The product itself knows nothing of it.
+ * Put before the API of a release, this breaks the protocol of freshness in the way that PLANTED_BUG names: the checker has to find it.
+ * The product itself knows nothing of it.
  */
-const { join } = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
-const { isMainThread } = require('node:worker_threads');
 
-const built = (file) => require(join(__dirname, '../../../dist/libs/platform/src', file));
+const AS_IF_BUSY_MS = 20;
 
 const BUGS = {
   /** What a reader loads between the forgetting and the commit is old, and stays. */
   'forgets before the commit'() {
-    const { prototype } = built('persistence/unit-of-work.js').UnitOfWork;
+    const { prototype } = require('../../../dist/libs/platform/src/persistence/unit-of-work.js').UnitOfWork;
     const { attempt } = prototype;
     prototype.attempt = function (actor, work) {
       return attempt.call(this, actor, async (tx) => {
         const view = await work(tx);
         if (tx.event) await this.consumers.deliver(tx.event.topic, tx.event).catch(() => undefined);
+        await sleep(AS_IF_BUSY_MS); // what is read meanwhile is kept
         return view;
       });
     };
@@ -27,10 +26,10 @@ const BUGS = {
 
   /** A view is stored under the generation that is current then, not under the one before it was loaded. */
   'fills without the fence'() {
-    const { prototype } = built('cache/read-models.js').ReadModels;
+    const { prototype } = require('../../../dist/libs/platform/src/cache/read-models.js').ReadModels;
     prototype.load = async function (model, owner, params, valueKey) {
       const loaded = await this.query(model, owner, owner.userId, params);
-      await sleep(20); // as on a busy machine: the write that it must not miss has room to commit and to be forgotten
+      await sleep(AS_IF_BUSY_MS); // the write that it must not miss has room to commit and to be forgotten
       const tagKey = `cache:{u:${owner.userId}}:generation:${model.tag(params)}`;
       const [generation] = await this.generationAndCached(tagKey, valueKey);
       if (loaded.found && generation) await this.keep(model, owner.userId, valueKey, { ...loaded, generation });
@@ -40,8 +39,8 @@ const BUGS = {
 
   /** A generation is a count of forgettings that is itself forgotten after 50 ms: the first one is current again. */
   'a fence that expires'() {
-    const { ReadModels } = built('cache/read-models.js');
-    const { RedisStore } = built('cache/redis-store.js');
+    const { ReadModels } = require('../../../dist/libs/platform/src/cache/read-models.js');
+    const { RedisStore } = require('../../../dist/libs/platform/src/cache/redis-store.js');
     RedisStore.prototype.delete = async function (keys) {
       await this.link.ask((client) =>
         Promise.all(keys.map((key) => client.eval(COUNT_FOR_50_MS, { keys: [key], arguments: [] }))),
@@ -57,7 +56,7 @@ const BUGS = {
   },
 
   'a token that is ignored'() {
-    const { prototype } = built('cache/read-models.js').ReadModels;
+    const { prototype } = require('../../../dist/libs/platform/src/cache/read-models.js').ReadModels;
     const { get } = prototype;
     prototype.get = function (model, actor, params, options = {}) {
       return get.call(this, model, actor, params, { ...options, readToken: undefined });
@@ -66,12 +65,13 @@ const BUGS = {
 
   /** What Redis held before it was killed counts again. */
   'a generation of another run counts'() {
-    built('cache/read-models.js').ReadModels.prototype.living = (_tagKey, generation) => generation?.toString();
+    require('../../../dist/libs/platform/src/cache/read-models.js').ReadModels.prototype.living = (_tagKey, generation) =>
+      generation?.toString();
   },
 
   /** A replica is asked only for what the primary had when the process began. */
   'a read point that is kept'() {
-    const { prototype } = built('persistence/read-points.js').ReadPoints;
+    const { prototype } = require('../../../dist/libs/platform/src/persistence/read-points.js').ReadPoints;
     const { now } = prototype;
     prototype.now = function () {
       return (this.kept ??= now.call(this));
@@ -82,7 +82,7 @@ const BUGS = {
 const COUNT_FOR_50_MS = `redis.call('INCR', KEYS[1]) return redis.call('PEXPIRE', KEYS[1], 50)`;
 
 module.exports = Object.keys(BUGS);
-if (isMainThread && process.env.PLANTED_BUG) {
+if (process.env.PLANTED_BUG) {
   require('reflect-metadata');
   BUGS[process.env.PLANTED_BUG]();
 }

@@ -30,9 +30,11 @@ export class Stage {
     public redis: RedisServer,
     /** Our own way to it, for evictions. */
     readonly client: RedisClientType,
+    private readonly dist?: string,
   ) {}
 
-  static async open(context: TortureContext, apis: number, settings: NodeJS.ProcessEnv = {}): Promise<Stage> {
+  /** @param dist where the processes are, if they are of another release */
+  static async open(context: TortureContext, apis: number, settings: NodeJS.ProcessEnv = {}, dist?: string): Promise<Stage> {
     const servers = await startServers(context);
     const replica = await context.use(
       () => startStandby(servers.postgres, 'replica'),
@@ -46,14 +48,13 @@ export class Stage {
     const start = async (): Promise<Node> => {
       const ways = await Promise.all([servers.redis.port, servers.postgres.port, replica.port].map(before));
       const [redis, postgres, toReplica] = ways as [TcpProxy, TcpProxy, TcpProxy];
-      const api = await startApi(context, {
-        ...servers.settings,
-        ...settings,
+      const ownWays = {
         STUDENTLY_DATA_DIR: join(context.folder, 'data'), // the same keys for all of them
         REDIS_URL: portOf(servers.redis.url, redis.port),
         DATABASE_URL: portOf(servers.settings['DATABASE_URL']!, postgres.port),
         DATABASE_REPLICA_URLS: portOf(servers.settings['DATABASE_URL']!, toReplica.port),
-      });
+      };
+      const api = await startApi(context, { ...servers.settings, ...settings, ...ownWays }, dist);
       return { api, http: new HttpClient(api.url), redis, postgres, replica: toReplica };
     };
     const nodes = await Promise.all(Array.from({ length: apis }, start));
@@ -63,7 +64,7 @@ export class Stage {
       () => client.connect(),
       () => client.disconnect(),
     );
-    return new Stage(context, servers.postgres, replica, nodes, servers.redis, client);
+    return new Stage(context, servers.postgres, replica, nodes, servers.redis, client, dist);
   }
 
   /** Until each process says that it reaches both servers. */
@@ -75,9 +76,14 @@ export class Stage {
     await node.api.stop('SIGKILL');
   }
 
-  async revive(node: Node): Promise<void> {
+  async revive(node: Node, settings: NodeJS.ProcessEnv = {}): Promise<void> {
     const { environment, port } = node.api;
-    node.api = await startApi(this.context, { ...environment, PORT: String(port) });
+    node.api = await startApi(this.context, { ...environment, ...settings, PORT: String(port) }, this.dist);
+  }
+
+  /** From now on with these settings. */
+  async restartWith(settings: NodeJS.ProcessEnv): Promise<void> {
+    await Promise.all(this.nodes.map((node) => this.kill(node).then(() => this.revive(node, settings))));
   }
 
   async killRedis(): Promise<void> {

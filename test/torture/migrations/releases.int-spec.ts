@@ -7,9 +7,10 @@ import { Migrations } from '../../../libs/platform/src/migrations/migrations';
 import { ApiProcess } from '../../support/api-process';
 import { createTestDatabase } from '../../support/database';
 import { HttpClient, newLearner } from '../../support/http';
+import { distOf } from '../harness/release';
 import { TortureContext } from '../harness/torture';
 import { NONE, Stage } from '../migrations.torture';
-import { distOf, makeNextRelease } from './release';
+import { makeNextRelease } from './next-release';
 
 describe('Two releases', () => {
   it('TM-4 the next one refuses the schema before it, and the one before serves on the schema of the next', async () => {

@@ -31,8 +31,8 @@ const READ = `
   where c.user_id = $1 and c.id = $2 order by m.seq limit ${CHUNK}`;
 const WORDS = `select ${lexemesOf('text')} as lexemes from unnest($1::text[]) with ordinality given (text, nr) order by nr`;
 /**
- * Whoever else has made the same ones has committed them by the end of this. While the vectors of another model are kept as well, a job
- * gives the turns theirs.
+ * Whoever else has made the same ones has committed them by the end of this. While the vectors of another model are kept as well, or
+ * where the model has failed on a message ($8), a job gives the turns theirs.
  */
 const KEEP = `
   with given as materialized (
@@ -43,7 +43,7 @@ const KEEP = `
     select $1, id, chat_id, seq, lexemes::tsvector from given on conflict do nothing
   ), left_to_fill as (
     insert into jobs (job, learner_id, subject_id) select '${FILL_CHAT}', $1, $2::text
-    where exists (select from vector_spaces where state <> 'supplied' and space <> $3)
+    where $8 or exists (select from vector_spaces where state <> 'supplied' and space <> $3)
   )
   insert into turn_vectors (user_id, turn_id, chat_id, space, embedding)
   select $1, id, chat_id, $3, embedding::vector from given where embedding is not null on conflict do nothing`;
@@ -79,7 +79,7 @@ export class EmbedChat implements JobHandler {
     return this.makeTurns(
       job,
       (message) => textOf(this.keys, job.actor.userId, message),
-      async (texts, embeddings) => (await embedTurns(embeddings, texts, job.ending)).vectors,
+      (texts, embeddings) => embedTurns(embeddings, texts, job.ending),
     );
   }
 
@@ -90,13 +90,13 @@ export class EmbedChat implements JobHandler {
         if (error instanceof SealedDataUnreadable) return '';
         throw error;
       });
-    return this.makeTurns(job, textIfAny, async (texts) => texts.map(() => undefined));
+    return this.makeTurns(job, textIfAny, async (texts) => ({ vectors: texts.map(() => undefined) }));
   }
 
   private async makeTurns(
     job: Job,
     read: (message: StoredMessage) => Promise<string>,
-    embed: (texts: readonly string[], embeddings: Embeddings) => Promise<Embedded['vectors']>,
+    embed: (texts: readonly string[], embeddings: Embeddings) => Promise<Embedded>,
   ): Promise<void> {
     const chat = [job.actor.userId, job.subjectId];
     for (;;) {
@@ -106,7 +106,7 @@ export class EmbedChat implements JobHandler {
       const serving = await this.spaces.serving();
       const { space } = serving;
       const embeddings = this.models.of(serving);
-      const vectors = await embed(texts, embeddings);
+      const { vectors, failure } = await embed(texts, embeddings);
       await this.database.write(job.actor, KEEP, [
         ...chat,
         space,
@@ -114,6 +114,7 @@ export class EmbedChat implements JobHandler {
         messages.map(({ seq }) => seq),
         await this.wordsOf(job, texts),
         vectors.map((vector) => (vector ? vectorText(vector) : null)),
+        failure !== undefined,
       ]);
       await this.database.write(job.actor, COUNT, [...chat, space, embeddings.model, messages.at(-1)!.seq]);
       for (const vector of vectors) this.turns.inc({ outcome: vector ? 'embedded' : 'words' });

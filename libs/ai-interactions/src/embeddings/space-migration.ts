@@ -117,15 +117,17 @@ export class SpaceMigration {
     if (!isDry) await this.exchange('filling', 'retired');
   }
 
+  /** How many vectors `cleanup` would remove. @throws MigrationRefused */
+  async removable(): Promise<number> {
+    return (await this.asOwner(spaceToRemove)).vectors;
+  }
+
   /** Removes the vectors that do not answer. @param tell hears how many are gone. @throws MigrationRefused */
   async cleanup(tell: (removed: number) => void): Promise<number> {
     const space = await this.asOwner(async (query) => {
       // Nobody makes vectors for it any more; who does just now fails, and tries again without it.
-      const [retired] = await query<{ space: number }>(`update vector_spaces set state = 'retired', since = now()
-        where state in ('filling', 'retired') returning space`);
-      if (!retired) throw new MigrationRefused('There is nothing to clean up: only the model that answers has vectors.');
-      refusePublished(await query<{ count: number }>(PUBLISHED, [retired.space]));
-      return retired;
+      await query(`update vector_spaces set state = 'retired', since = now() where state in ('filling', 'retired')`);
+      return spaceToRemove(query);
     });
     let removed = 0;
     for (const table of TABLES) {
@@ -195,11 +197,14 @@ function refuseUnfilled({ isReached }: SpaceStatus, { waiting, dead }: Migration
   }
 }
 
-/** A copy keeps its vectors until it is published anew. */
-function refusePublished([row]: { count: number }[]): void {
-  if (row!.count === 0) return;
+/** The one that does not answer. A published copy keeps its vectors until it is published anew. @throws MigrationRefused */
+async function spaceToRemove(query: OwnerQuery): Promise<SpaceStatus> {
+  const other = (await statusOf(query)).spaces.find(({ state }) => state !== 'serving');
+  if (!other) throw new MigrationRefused('There is nothing to clean up: only the model that answers has vectors.');
+  const [published] = await query<{ count: number }>(PUBLISHED, [other.space]);
+  if (published!.count === 0) return other;
   throw new MigrationRefused(
-    `${row!.count} published documents have vectors of it: first their owners publish them anew, or withdraw them (PUT or DELETE /v1/documents/{id}/publication).`,
+    `${published!.count} published documents have vectors of it: first their owners publish them anew, or withdraw them (PUT or DELETE /v1/documents/{id}/publication).`,
   );
 }
 

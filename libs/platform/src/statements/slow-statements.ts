@@ -1,4 +1,4 @@
-import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { Injectable, Logger, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
 import { Database } from '../persistence/database';
 import { SYSTEM } from '../security/actor';
 import { StatementWatch, type SlowStatement } from './statement-watch';
@@ -15,7 +15,7 @@ const KEEP = `
 
 /** Writes down statements that took longer than SLOW_STATEMENT_MS: a line in the log, and a row for `studently slow`. */
 @Injectable()
-export class SlowStatements implements OnApplicationBootstrap, OnApplicationShutdown {
+export class SlowStatements implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger('SlowStatements');
   private held: SlowStatement[] = [];
   private left = 0;
@@ -31,7 +31,8 @@ export class SlowStatements implements OnApplicationBootstrap, OnApplicationShut
     this.timer = setInterval(() => void this.keep(), EVERY_MS).unref();
   }
 
-  async onApplicationShutdown(): Promise<void> {
+  /** Afterwards the pool is closed: a new one would keep the process until its connection has been idle for long. */
+  async beforeApplicationShutdown(): Promise<void> {
     clearInterval(this.timer);
     await this.keep();
   }
