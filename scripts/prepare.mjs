@@ -42,7 +42,7 @@ buildCommonPasswords();
 
 const sources = Math.max(
   ...['apps', 'libs'].map(newestSource),
-  ...['tsconfig.json', 'nest-cli.json', 'scripts/bundle.mjs'].map(changed),
+  ...['tsconfig.json', 'nest-cli.json', ...readdirSync('scripts/bundle').map((file) => `scripts/bundle/${file}`)].map(changed),
 );
 if (!process.argv.includes('--no-build') && changed(BUILT) < sources) {
   console.log('Building…');

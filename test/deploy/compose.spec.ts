@@ -66,9 +66,13 @@ describe('docker-compose.yml', () => {
     }
   });
 
-  it('SC-2 builds the servers of files that are there', () => {
-    const copied = [...read('deploy/patroni/Dockerfile').matchAll(/^COPY (\S+) /gm)].map(([, file]) => file!);
-    const allowed = read('deploy/patroni/Dockerfile.dockerignore')
+  it.each([
+    ['Dockerfile', '.dockerignore'],
+    ['deploy/patroni/Dockerfile', 'deploy/patroni/Dockerfile.dockerignore'],
+  ])('SC-2 %s copies files that are there, and %s lets them in', (dockerfile, ignore) => {
+    const lines = [...read(dockerfile).matchAll(/^COPY (?!--from)(.*) \S+$/gm)];
+    const copied = [...new Set(lines.flatMap(([, files]) => files!.split(' ')))];
+    const allowed = read(ignore)
       .split('\n')
       .filter((line) => line.startsWith('!'));
     expect(copied.filter((file) => !existsSync(join(root, file)))).toEqual([]);

@@ -90,13 +90,15 @@ describe.each(waysToRun)('the policy table over HTTP, $name', (way) => {
     callers.set(SERVICES[1]!, await newService(['subscription:write']));
   }, 120_000);
 
+  /** Those that have rows of users. */
+  let tables: { name: string }[] | undefined;
   /** Everything that the database has of a user, as one text. */
   const everythingOf = (userId: string) =>
     withClient(run.databaseUrl, async (client) => {
-      const { rows: tables } = await client.query<{ name: string }>(
-        `select table_name as name from information_schema.columns join information_schema.tables using (table_schema, table_name)
-         where table_schema = 'public' and column_name = 'user_id' and table_type = 'BASE TABLE' order by 1`,
-      );
+      const listed = `
+        select table_name as name from information_schema.columns join information_schema.tables using (table_schema, table_name)
+        where table_schema = 'public' and column_name = 'user_id' and table_type = 'BASE TABLE' order by 1`;
+      tables ??= (await client.query<{ name: string }>(listed)).rows;
       const parts = tables.map(({ name }) => `select '${name}' || t::text as line from ${name} t where user_id = '${userId}'`);
       const all = [...parts, `select 'user' || u::text from users u where id = '${userId}'`].join(' union all ');
       // Without parameters, in one message: between several an embedded database may serve somebody else.

@@ -49,7 +49,7 @@ export default async function globalSetup(): Promise<void> {
 
 /** A cluster with the template database; a copy of it is left for whoever needs one of its own. */
 async function startMigrated(): Promise<PostgresServer> {
-  const postgres = await startPostgres();
+  const postgres = await startPostgres({ fsync: 'off' }); // what tests write need not outlast this machine
   await makeDatabase(postgres, TEMPLATE);
   await withClient(postgres.url('postgres'), (client) => client.query(`alter database ${TEMPLATE} is_template true`));
   await postgres.stop();

@@ -44,7 +44,7 @@ describe('A CPU profile', () => {
 
   it('names the packages in a program that is one file', () => {
     const folder = mkdtempSync(join(tmpdir(), 'studently-profile-'));
-    const program = join(folder, 'dist/api.js');
+    const program = join(folder, 'dist/api.bundle.js');
     mkdirSync(join(folder, 'dist'));
     writeFileSync(program, '// node_modules/@nestjs/core/index.js\nfirst();\n  // dist/libs/platform/src/json.js\nsecond();\n');
     const { href } = pathToFileURL(program);

@@ -112,7 +112,7 @@ function readPlaces(program: string): { line: number; file: string }[] {
 }
 
 function fileOf({ url, lineNumber }: CallFrame): string {
-  if (!/\/dist\/\w+\.js$/.test(url)) return url;
+  if (!/\/dist\/\w+\.bundle\.js$/.test(url)) return url;
   if (!placesIn.has(url)) placesIn.set(url, readPlaces(fileURLToPath(url)));
   const place = placesIn.get(url)!.findLast(({ line }) => line <= lineNumber);
   return place ? `/${place.file}` : url;

@@ -14,7 +14,7 @@ export function makeRelease(folder: string, programs: readonly string[], change:
     cpSync(join(PROJECT, part), join(folder, part), { recursive: true });
   symlinkSync(join(PROJECT, 'node_modules'), join(folder, 'node_modules'));
   change();
-  execFileSync(process.execPath, [join(PROJECT, 'scripts/bundle.mjs'), ...programs], { cwd: folder });
+  execFileSync(process.execPath, [join(PROJECT, 'scripts/bundle/bundle.mjs'), ...programs], { cwd: folder });
   return folder;
 }
 
