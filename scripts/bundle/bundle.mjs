@@ -66,7 +66,7 @@ const namesOfClasses = (text) =>
     .replace(/^var __name = (.*)$/m, 'var __className = $1\nvar __name = (target) => target;');
 
 /** A text of one byte a character takes half the memory, and is read as it is. */
-const ascii = (text) => text.replace(/[^\x00-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+const ascii = (text) => text.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 /** Loads all of it, and does nothing. */
 const TRIAL = { arguments: ['--help'], environment: { PATH: process.env.PATH, DATABASE_URL: 'nowhere' } };

@@ -3,10 +3,10 @@
 const { readFileSync } = require('node:fs');
 const { Script, constants } = require('node:vm');
 
-const program = __filename.replace(/\.js$/, '');
+const program = module.filename.replace(/\.js$/, '');
 const script = new Script(readFileSync(`${program}.bundle.js`, 'latin1'), {
   filename: `${program}.bundle.js`,
   cachedData: readFileSync(`${program}.compiled`),
   importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
 });
-script.runInThisContext()(module, require, __filename, __dirname);
+script.runInThisContext()(module, require, module.filename, module.path);

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { waysWithCluster } from '../support/api-process';
+import { waysToRun } from '../support/api-process';
 import { sql } from '../support/database';
 import type { Answer, HttpClient, TestLearner } from '../support/http';
 import { allPages, expectProblem, RunningApi, statuses, until } from './support';
@@ -21,7 +21,7 @@ async function newChat(http: HttpClient, body: object = {}): Promise<{ id: strin
   return { id: answer.body.id, path: `/v1/chats/${answer.body.id}`, etag: answer.headers.get('etag')!, body: answer.body };
 }
 
-describe.each(waysWithCluster)('chats, $name', (way) => {
+describe.each(waysToRun)('chats, $name', (way) => {
   const run = new RunningApi(way);
   let ada: TestLearner;
   beforeAll(async () => {
@@ -408,7 +408,7 @@ describe.each(waysWithCluster)('chats, $name', (way) => {
   });
 });
 
-describe.each(waysWithCluster)('searching chats, $name', (way) => {
+describe.each(waysToRun)('searching chats, $name', (way) => {
   const run = new RunningApi(way, {}, { withWorker: true });
 
   it('AI-4 finds those that are nearest in meaning, or have the words, each with the message that fits', async () => {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { admin, ApiProcess, waysToRun, waysWithCluster } from '../support/api-process';
+import { admin, ApiProcess, waysToRun } from '../support/api-process';
 import { sql } from '../support/database';
 import { HttpClient, newLearner, type Answer, type TestLearner } from '../support/http';
 import { faultOfKey } from '../support/redis-keys';
@@ -18,7 +18,7 @@ const said = ({ status, text, headers }: Answer) => ({
   readToken: headers.get('x-read-token'),
 });
 
-describe.each(waysWithCluster)('HTTP, $name', (way) => {
+describe.each(waysToRun)('HTTP, $name', (way) => {
   const run = new RunningApi(way);
   let ada: TestLearner;
   beforeAll(async () => {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { admin, describeServed, waysWithCluster, type ApiProcess } from '../support/api-process';
+import { admin, describeServed, waysToRun, type ApiProcess } from '../support/api-process';
 import { sql } from '../support/database';
 import { withClient } from '../support/servers';
 import { HttpClient, logIn, type Answer, type TestLearner } from '../support/http';
@@ -10,7 +10,7 @@ const ada = { firstName: 'Ada', lastName: 'Lovelace' };
 const DAY = 24 * 60 * 60 * 1000;
 const ruleIds = (answer: Answer) => answer.body.errors.map((fault: { code: string }) => fault.code);
 
-describe.each(waysWithCluster)('identity, $name', (way) => {
+describe.each(waysToRun)('identity, $name', (way) => {
   const run = new RunningApi(way);
 
   describe('registration', () => {

@@ -168,7 +168,7 @@ const chosen = (byDefault: WayToRun[]) =>
 /** Embedded always, served where the machine has the servers (CI must). */
 export const waysToRun = chosen([embedded, served]);
 
-/** And with a Redis Cluster, where Redis has a part in what is tested. */
+/** And with a Redis Cluster, where what is tested is mostly done by Redis. */
 export const waysWithCluster = chosen([embedded, served, cluster]);
 
 /** For what needs the servers; by default whatever Redis is. */

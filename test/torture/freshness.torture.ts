@@ -22,8 +22,8 @@ export async function run(context: TortureContext) {
   return readAndWrite(await Stage.open(context, 2));
 }
 
-/** With `untilFound` it ends with the first stale read. */
-export async function readAndWrite(stage: Stage, { untilFound = false } = {}) {
+/** @param troubles the names of those that are made; with `untilFound` it ends with the first stale read */
+export async function readAndWrite(stage: Stage, { troubles = Object.keys(TROUBLES), untilFound = false } = {}) {
   const { context } = stage;
   const history = new History();
   const traffic = await Traffic.prepare(stage, history);
@@ -36,14 +36,14 @@ export async function readAndWrite(stage: Stage, { untilFound = false } = {}) {
   };
   const judging = setInterval(judge, JUDGE_EVERY_MS);
   try {
-    const [, evictions, troubles, lags] = await Promise.all([
+    const [, evictions, made, lags] = await Promise.all([
       traffic.flow(context.ops, ending.signal).finally(() => ending.abort()),
       evict(stage, ending.signal),
-      makeTrouble(stage, history, traffic, ending.signal),
+      makeTrouble(troubles, stage, history, traffic, ending.signal),
       lag(stage, ending.signal),
     ]);
     const byReplica = await answeredByReplica(stage);
-    return { byReplica, lags, writes: traffic.writes, troubles, evictions, failed: traffic.failed };
+    return { byReplica, lags, writes: traffic.writes, troubles: made, evictions, failed: traffic.failed };
   } finally {
     clearInterval(judging);
     ending.abort();
@@ -52,14 +52,21 @@ export async function readAndWrite(stage: Stage, { untilFound = false } = {}) {
 }
 
 /** One trouble after the other, with time in between to be well again. */
-async function makeTrouble(stage: Stage, history: History, traffic: Traffic, ended: AbortSignal): Promise<number> {
+async function makeTrouble(
+  names: readonly string[],
+  stage: Stage,
+  history: History,
+  traffic: Traffic,
+  ended: AbortSignal,
+): Promise<number> {
+  if (names.length === 0) return 0;
   const { context } = stage;
   const waiting: string[] = [];
   for (let count = 0; ; count++) {
     await sleep(BOUND_MS + 500 + context.below(500), undefined, { signal: ended }).catch(() => undefined);
     while (!ended.aborted && traffic.done < (count * context.ops) / MOST_TROUBLES) await sleep(20);
     if (ended.aborted) return count;
-    if (waiting.length === 0) waiting.push(...Object.keys(TROUBLES));
+    if (waiting.length === 0) waiting.push(...names);
     const [name] = waiting.splice(context.below(waiting.length), 1);
     let isOver: () => void = () => undefined;
     await TROUBLES[name!]!(stage, () => (isOver = history.trouble()));

@@ -81,7 +81,12 @@ const BUGS = {
 
 const COUNT_FOR_50_MS = `redis.call('INCR', KEYS[1]) return redis.call('PEXPIRE', KEYS[1], 50)`;
 
-module.exports = Object.keys(BUGS);
+/** Of each bug the troubles in which it shows; without any it shows by itself. */
+module.exports = {
+  ...Object.fromEntries(Object.keys(BUGS).map((bug) => [bug, []])),
+  'a token that is ignored': ['a process does not reach Redis'],
+  'a generation of another run counts': ['Redis is killed and comes back with what it had'],
+};
 if (process.env.PLANTED_BUG) {
   require('reflect-metadata');
   BUGS[process.env.PLANTED_BUG]();

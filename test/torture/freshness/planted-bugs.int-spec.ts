@@ -6,7 +6,7 @@ import { TortureContext } from '../harness/torture';
 import { Stage } from './stage';
 
 const FILE = join(__dirname, 'planted-bugs.cjs');
-const bugs = require(FILE) as string[];
+const bugs = Object.entries(require(FILE) as Record<string, string[]>);
 
 /** Without a bug, a million operations find nothing. */
 const MOST_OPERATIONS = 30_000;
@@ -35,10 +35,10 @@ describe('A bug that is planted into the processes', () => {
 
   it.each(bugs)(
     'TI-5 is found: %s',
-    async (bug) => {
+    async (bug, troubles) => {
       const before = context.violations;
       await stage.restartWith({ PLANTED_BUG: bug });
-      await readAndWrite(stage, { untilFound: true });
+      await readAndWrite(stage, { troubles, untilFound: true });
       expect(context.violations).toBeGreaterThan(before);
     },
     180_000,
