@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { Database, type Learner } from '@studently/platform';
 import type { Gauge } from 'prom-client';
 import { NearestPassages, type NearestSearch } from '../../libs/ai-interactions/src/queries/search/nearest-passages';
@@ -132,6 +133,29 @@ describe('Recall', () => {
     expect(atLeast).toBeLessThan(measured);
     expect(atLeast).toBeGreaterThan(measured - 0.1);
     expect(passages.deviations).toBe(-19);
+  });
+
+  it('looks at one search at a time, and rests after it', async () => {
+    const { passage, question } = SETS['in clusters, as texts are']!;
+    const [search] = await searchesOf(await learnerWith(passage), question);
+    const gauge = { set: jest.fn() } as unknown as Gauge;
+    const monitor = new RecallMonitor(contexts.app.get(NearestPassages), gauge, gauge);
+    const looks = jest.spyOn(monitor, 'check');
+    jest.spyOn(Math, 'random').mockReturnValue(0); // as often as it may
+    try {
+      monitor.consider(search!);
+      monitor.consider(search!);
+      await looks.mock.results[0]!.value;
+      await setImmediate(); // it has noted when it was done
+      monitor.consider(search!);
+      expect(looks).toHaveBeenCalledTimes(1);
+      jest.spyOn(performance, 'now').mockReturnValue(performance.now() + 3_600_000);
+      monitor.consider(search!);
+      expect(looks).toHaveBeenCalledTimes(2);
+    } finally {
+      jest.restoreAllMocks();
+      await monitor.beforeApplicationShutdown();
+    }
   });
 
   it('is told with the lower end of its interval', () => {

@@ -22,7 +22,7 @@ export function readVector(value: unknown, path: string): number[] {
   const at = value.findIndex((element) => typeof element !== 'number' || !Number.isFinite(Math.fround(element)));
   if (at !== -1) throw new VectorInvalid(`${path}.${at}`, 'not_a_number', 'Each element is a finite number of 32 bits.');
   const vector = value as number[];
-  const length = Math.hypot(...vector);
+  const length = lengthOf(vector);
   if (length === 0) throw new VectorInvalid(path, 'zero', 'A vector of zeros has no direction.');
   if (length < SHORTEST || length > LONGEST) {
     throw new VectorInvalid(path, 'out_of_range', `A vector is between ${SHORTEST} and ${LONGEST} long.`);
@@ -41,9 +41,12 @@ export function sameVector(one: readonly number[] | null | undefined, other: rea
   return one.every((element, index) => Math.fround(element) === Math.fround(other[index]!));
 }
 
+/** Of numbers of 32 bits: their squares are numbers of 64. */
+const lengthOf = (vector: readonly number[]): number => Math.sqrt(vector.reduce((sum, element) => sum + element * element, 0));
+
 /** The vector in the same direction, one long. */
 export function normalised(vector: readonly number[]): number[] {
-  const length = Math.hypot(...vector);
+  const length = lengthOf(vector);
   return vector.map((element) => element / length);
 }
 

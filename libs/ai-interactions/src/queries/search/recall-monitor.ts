@@ -9,6 +9,8 @@ export const RECALL_BOUND = 'vector_search_recall_lower_bound';
 
 /** Of the searches by signs, so many are looked at again. */
 const SHARE = 0.01;
+/** After a look so many times as long is none: to compare every vector takes long, and others search meanwhile. */
+const REST = 50;
 const GOAL = 0.99;
 /** The latest so many count. */
 const LOOKED_AT = 500;
@@ -32,6 +34,7 @@ export class RecallMonitor implements BeforeApplicationShutdown {
   private checked: Checked[] = [];
   private looking?: Promise<void>;
   private isEnding = false;
+  private restsUntil = 0;
 
   constructor(
     private readonly passages: NearestPassages,
@@ -46,12 +49,16 @@ export class RecallMonitor implements BeforeApplicationShutdown {
 
   /** Perhaps looks at a search again. Nobody waits for it. */
   consider(search: NearestSearch): void {
-    if (this.looking || this.isEnding || Math.random() >= SHARE) return;
+    const began = performance.now();
+    if (this.looking || this.isEnding || began < this.restsUntil || Math.random() >= SHARE) return;
     this.looking = this.check(search)
       .catch((error: unknown) =>
         this.logger.debug(`A search was not checked: ${error instanceof Error ? error.name : 'failure'}`),
       )
-      .finally(() => (this.looking = undefined));
+      .finally(() => {
+        this.looking = undefined;
+        this.restsUntil = performance.now() + REST * (performance.now() - began);
+      });
   }
 
   /** Looks at a search again. @throws DatabaseUnavailable */
