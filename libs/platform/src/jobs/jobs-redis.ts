@@ -8,27 +8,6 @@ import { redisNodes } from '../config/redis-addresses';
 /** Where jobs are handed over; undefined: in this process. */
 export const jobsUrlOf = ({ REDIS_JOBS_URL, REDIS_URL }: Settings): string | undefined => REDIS_JOBS_URL ?? REDIS_URL;
 
-/** What is asked in one turn of the event loop goes out in one system call: many jobs end in one. ioredis makes a call of each command. */
-function sendTogether(connection: Redis): void {
-  connection.on('connect', () => {
-    const { stream } = connection;
-    const write = stream.write.bind(stream) as (...message: unknown[]) => boolean;
-    const send = () => {
-      isHeld = false;
-      stream.uncork();
-    };
-    let isHeld = false;
-    stream.write = (...message: unknown[]) => {
-      if (!isHeld) {
-        isHeld = true;
-        stream.cork();
-        setImmediate(send);
-      }
-      return write(...message);
-    };
-  });
-}
-
 /** A failover takes seconds; who has patience outlasts it. */
 const OUTLAST_FAILOVER: ClusterOptions = { maxRedirections: 50, retryDelayOnFailover: 200, retryDelayOnClusterDown: 200 };
 
@@ -87,8 +66,6 @@ export class JobsRedis {
       mode === 'cluster'
         ? openCluster(url, ca, inCluster, options)
         : new Redis(url, { ...this.options(), enableOfflineQueue, ...options });
-    if (connection instanceof Redis) sendTogether(connection);
-    else connection.on('+node', sendTogether);
     connection.on('error', (error: Error) => {
       if (!this.isTold) this.logger.warn(`The Redis of the jobs is not reachable; they wait in PostgreSQL: ${error.name}`);
       this.isTold = true;
