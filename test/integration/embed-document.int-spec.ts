@@ -145,10 +145,20 @@ describe('Embedding in the background', () => {
     const { id } = await add('deadly');
     await until(async () => embed.mock.calls.length > 0);
     embed.mockClear();
-    await rows(`update jobs set attempts = 5, available_at = clock_timestamp() where subject_id = $1`, [id]);
-    expect(await settled(id)).toMatchObject({ status: 'failed', failure: 'EMBEDDING_FAILED', passages: 1 });
-    expect(embed).not.toHaveBeenCalled();
-    fail();
+    await rows(`update jobs set attempts = 5 where subject_id = $1`, [id]);
+    // Until it is taken again: who holds it renews its lease.
+    const due = 'update jobs set available_at = clock_timestamp() where subject_id = $1 and attempts = 5';
+    try {
+      const failed = await until(async () => {
+        await rows(due, [id]);
+        const document = await get(id);
+        return document.status !== 'pending' && document;
+      }, 20_000);
+      expect(failed).toMatchObject({ status: 'failed', failure: 'EMBEDDING_FAILED', passages: 1 });
+      expect(embed).not.toHaveBeenCalled();
+    } finally {
+      fail();
+    }
   });
 
   it('goes on when the thread is killed in the middle of a document', async () => {

@@ -72,10 +72,10 @@ describe('DC-5 the outbox', () => {
     await record(new Counted(learner.userId, 'a'));
     expect([heard, (await waiting()).length]).toEqual([[], 1]);
     await due();
-    expect(await relay.relay()).toBe(1);
+    expect(await relay.relay()).toMatchObject({ taken: 1 });
     expect([heard, (await waiting()).length]).toEqual([[], 1]);
     await due();
-    expect(await relay.relay()).toBe(1);
+    expect(await relay.relay()).toMatchObject({ taken: 1 });
     expect([heard, await waiting()]).toEqual([['a'], []]);
   });
 
@@ -104,7 +104,7 @@ describe('DC-5 the outbox', () => {
       expect(row!.availableAt).toBeLessThanOrEqual(after + 0.25);
     }
     await rows(`update outbox set available_at = clock_timestamp() + interval '1 minute'`);
-    expect(await relay.relay()).toBe(0); // it is not its turn
+    expect(await relay.relay()).toMatchObject({ taken: 0 }); // it is not its turn
   });
 
   it('a failing consumer blocks neither the other consumers of its event nor other events', async () => {
@@ -134,13 +134,31 @@ describe('DC-5 the outbox', () => {
     await due();
     const drain = async (one: OutboxRelay) => {
       let taken = 0;
-      for (let batch; (batch = await one.relay()) > 0;) taken += batch;
+      for (let batch; (batch = await one.relay()).taken > 0;) taken += batch.taken;
       return taken;
     };
     const taken = await Promise.all([drain(relay), drain(other)]);
     expect(taken.reduce((sum, n) => sum + n)).toBe(450);
     for (const share of taken) expect(share).toBeGreaterThan(0);
     expect(heard.sort()).toEqual(Array.from({ length: 450 }, (_, n) => String(n + 1)).sort());
+    expect(await waiting()).toEqual([]);
+  });
+
+  it('is tried a batch at a time while nobody can be reached, and emptied at once when they can', async () => {
+    const another = new OutboxRelay(contexts.app.get(Database), consumers, lagMetric(), true); // that has not ended
+    let isAway = true;
+    consumers.on(Counted, () => (isAway ? Promise.reject(new Error('away')) : Promise.resolve()));
+    await rows(
+      `insert into outbox (topic, payload) select $1, jsonb_build_object('learnerId', $2::text, 'subjectId', nr::text)
+      from generate_series(1, 250) nr`,
+      [Counted.topic, learner.userId],
+    );
+    await due();
+    await another.empty();
+    expect((await waiting()).filter(({ attempts }) => attempts > 0)).toHaveLength(100);
+    isAway = false;
+    await due();
+    await another.empty();
     expect(await waiting()).toEqual([]);
   });
 
@@ -154,7 +172,7 @@ describe('DC-5 the outbox', () => {
     await withClient(contexts.database.adminUrl, async (holder) => {
       await holder.query('begin');
       await holder.query(`select from outbox where payload ->> 'subjectId' = '1' for update`);
-      expect(await relay.relay()).toBe(2);
+      expect(await relay.relay()).toMatchObject({ taken: 2 });
     });
     expect(heard.sort()).toEqual(['2', '3']);
   });
@@ -173,7 +191,7 @@ describe('DC-5 the outbox', () => {
     expect(taken!.availableAt).toBeLessThanOrEqual(after + 2);
     hang = false;
     await due();
-    expect(await relay.relay()).toBe(1);
+    expect(await relay.relay()).toMatchObject({ taken: 1 });
     expect([heard, await waiting()]).toEqual([['x'], []]);
   });
 

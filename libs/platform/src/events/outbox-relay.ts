@@ -70,8 +70,15 @@ export class OutboxRelay implements OnApplicationBootstrap, OnApplicationShutdow
     this.settled.push(id);
   }
 
-  /** Delivers one batch. @returns how many rows were taken */
-  async relay(): Promise<number> {
+  /** Delivers batch after batch. Where nothing of one could be delivered, the next would fare no better now: an outage costs a batch a turn. */
+  async empty(): Promise<void> {
+    let batch;
+    do batch = await this.relay();
+    while (batch.taken === BATCH && batch.delivered > 0 && !this.stopped);
+  }
+
+  /** Delivers one batch. */
+  async relay(): Promise<{ taken: number; delivered: number }> {
     const rows = await this.database.write<OutboxRow>(SYSTEM, TAKE, [BATCH]);
     const done: string[] = [];
     const failed: string[] = [];
@@ -89,7 +96,7 @@ export class OutboxRelay implements OnApplicationBootstrap, OnApplicationShutdow
     }
     if (done.length > 0) await this.database.write(SYSTEM, DONE, [done]);
     if (failed.length > 0) await this.database.write(SYSTEM, LATER, [failed]);
-    return rows.length;
+    return { taken: rows.length, delivered: done.length };
   }
 
   private schedule(): void {
@@ -107,7 +114,7 @@ export class OutboxRelay implements OnApplicationBootstrap, OnApplicationShutdow
   private async turn(): Promise<void> {
     try {
       await this.removeSettled();
-      while ((await this.relay()) === BATCH && !this.stopped);
+      await this.empty();
       const [row] = await this.database.read<{ lag: number }>(SYSTEM, LAG);
       this.lag.set(row!.lag);
     } catch (error) {
