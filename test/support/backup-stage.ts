@@ -44,7 +44,14 @@ export async function startBackupStage(more: Record<string, string> = {}): Promi
   };
   const hba = write('pg_hba.conf', 'local all postgres peer\nhost all all 127.0.0.1/32 scram-sha-256\n');
   // Without autovacuum nothing is committed but what a test commits.
-  const archived = { hba_file: hba, archive_mode: 'on', archive_timeout: '4s', wal_level: 'replica', autovacuum: 'off', ...more };
+  const archived = {
+    hba_file: hba,
+    archive_mode: 'on',
+    archive_timeout: '4s',
+    wal_level: 'replica',
+    autovacuum: 'off',
+    ...more,
+  };
   const postgres = await startPostgres(archived, process.env['TEST_MIGRATED_CLUSTER']);
   await makeDatabase(postgres, DATABASE);
   const [data, socket] = await withClient(postgres.url('postgres'), async (client) => {
