@@ -282,16 +282,15 @@ describe('The audit log', () => {
 
   it('is kept by month: partitions are made ahead, and an event of a month without one is kept all the same', async () => {
     await sealer.prepareMonths();
-    const partitionsNow = await rows<{ name: string }>(
-      `select inhrelid::regclass::text as name from pg_inherits where inhparent = 'audit_events'::regclass order by 1`,
-    );
-    expect(partitionsNow.length).toBeGreaterThanOrEqual(4);
-    await rows(`insert into audit_events (occurred_at, actor_role, action) values ('2199-01-01', 'SYSTEM', 'test.noted')`);
-    expect(await rows('select from audit_events_default')).toHaveLength(1);
     const [late] = await rows<{ name: string; month: string }>(
       `select 'audit_events_' || to_char(m, 'YYYY_MM') as name, to_char(m, 'YYYY-MM-15') as month
        from (select date_trunc('month', now() at time zone 'UTC') + interval '2 months' as m) x`,
     );
+    // The months before it may still be in the partition that all was in: on a month's last day that has the next one, too.
+    const made = `select inhrelid::regclass::text as name from pg_inherits where inhparent = 'audit_events'::regclass`;
+    expect(await rows(made)).toContainEqual({ name: late!.name });
+    await rows(`insert into audit_events (occurred_at, actor_role, action) values ('2199-01-01', 'SYSTEM', 'test.noted')`);
+    expect(await rows('select from audit_events_default')).toHaveLength(1);
     await rows(`drop table ${late!.name}`);
     await rows(`insert into audit_events (occurred_at, actor_role, action) values ('${late!.month}', 'SYSTEM', 'test.noted')`);
     await sealer.prepareMonths();
