@@ -90,6 +90,7 @@ async function make(program) {
   await writeFile(path, `${HEAD}${ascii(namesOfClasses(text.replace(/^#!.*/, '')))}\n})`);
   const { status, stderr } = spawnSync(process.execPath, [join(here, 'compile.cjs'), path, ...TRIAL.arguments], {
     env: TRIAL.environment,
+    timeout: 60_000,
   });
   if (![0, CONFIGURATION_FAULT].includes(status)) throw new Error(`${program} does not load:\n${stderr}`);
   await copyFile(join(here, 'launch.cjs'), join(dist, `${program}.js`));

@@ -119,7 +119,10 @@ export class SpaceMigration {
 
   /** How many vectors `cleanup` would remove. @throws MigrationRefused */
   async removable(): Promise<number> {
-    return (await this.asOwner(spaceToRemove)).vectors;
+    return this.asOwner(async (query) => {
+      const removed = await spaceToRemove(query);
+      return (await statusOf(query)).spaces.find(({ space }) => space === removed)!.vectors;
+    });
   }
 
   /** Removes the vectors that do not answer. @param tell hears how many are gone. @throws MigrationRefused */
@@ -132,14 +135,14 @@ export class SpaceMigration {
     let removed = 0;
     for (const table of TABLES) {
       for (let some = 1; some > 0; removed += some) {
-        some = (await this.asOwner((query) => query(dropOf(table), [space.space]))).length;
+        some = (await this.asOwner((query) => query(dropOf(table), [space]))).length;
         tell(some);
       }
     }
     await this.asOwner(async (query) => {
       await query(`lock table ${TABLES.join(', ')} in share mode`); // whoever has added one since then is waited for
-      for (const table of TABLES) await query(`delete from ${table} where space = $1`, [space.space]);
-      await query('delete from vector_spaces where space = $1', [space.space]);
+      for (const table of TABLES) await query(`delete from ${table} where space = $1`, [space]);
+      await query('delete from vector_spaces where space = $1', [space]);
     });
     return removed;
   }
@@ -198,11 +201,11 @@ function refuseUnfilled({ isReached }: SpaceStatus, { waiting, dead }: Migration
 }
 
 /** The one that does not answer. A published copy keeps its vectors until it is published anew. @throws MigrationRefused */
-async function spaceToRemove(query: OwnerQuery): Promise<SpaceStatus> {
-  const other = (await statusOf(query)).spaces.find(({ state }) => state !== 'serving');
+async function spaceToRemove(query: OwnerQuery): Promise<number> {
+  const [other] = await query<{ space: number }>(`select space from vector_spaces where state in ('filling', 'retired')`);
   if (!other) throw new MigrationRefused('There is nothing to clean up: only the model that answers has vectors.');
   const [published] = await query<{ count: number }>(PUBLISHED, [other.space]);
-  if (published!.count === 0) return other;
+  if (published!.count === 0) return other.space;
   throw new MigrationRefused(
     `${published!.count} published documents have vectors of it: first their owners publish them anew, or withdraw them (PUT or DELETE /v1/documents/{id}/publication).`,
   );
