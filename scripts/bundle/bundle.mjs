@@ -82,6 +82,7 @@ async function make(program) {
     keepNames: true,
     external: AS_THEY_ARE,
     define: { 'import.meta.url': '__url' },
+    supported: { 'dynamic-import': false }, // a script that V8 has compiled has no import(), but by an experiment of which Node warns
     plugins: [whatIsNotInstalled, placesOfOurs],
     logLevel: 'error',
     write: false,

@@ -3,15 +3,12 @@
 const { readFileSync, writeFileSync } = require('node:fs');
 const { dirname, resolve } = require('node:path');
 const v8 = require('node:v8');
-const { Script, constants } = require('node:vm');
+const { Script } = require('node:vm');
 
 const file = resolve(process.argv[2]);
 process.argv.splice(1, 2, file);
 v8.setFlagsFromString('--no-flush-bytecode'); // what has run once is kept
-const script = new Script(readFileSync(file, 'latin1'), {
-  filename: file,
-  importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
-});
+const script = new Script(readFileSync(file, 'latin1'), { filename: file });
 process.once('exit', () => {
   v8.setFlagsFromString('--flush-bytecode'); // it counts only where the flags are the same
   writeFileSync(file.replace(/\.bundle\.js$/, '.compiled'), script.createCachedData());

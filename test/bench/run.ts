@@ -118,9 +118,9 @@ async function run(options: ReturnType<typeof readOptions>): Promise<number> {
     const result = await measure(name, options);
     results.push(result);
     if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+    if (options.save) await save([result]); // what is measured is kept if the next one fails
   }
   if (!options.json) process.stdout.write(tableOf(results));
-  if (options.save) await save(results);
   return 0;
 }
 

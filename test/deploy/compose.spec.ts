@@ -18,7 +18,7 @@ interface Compose {
   volumes: Record<string, unknown>;
 }
 
-/** There is no Docker where the tests run: what can be said without. */
+/** There is no Docker where the tests run: what can be said without. `npm run torture -- compose` starts it. */
 describe('docker-compose.yml', () => {
   const text = read('docker-compose.yml');
   const { services, volumes } = load(text, { schema: CORE_SCHEMA.withTags(mergeTag) }) as Compose;

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { analyze, partitions, reindex, repack, vacuum } from '@studently/operations';
 import { OwnerSession } from '@studently/platform';
-import { ApiProcess, waysToRun } from '../support/api-process';
+import { ApiProcess, embedded } from '../support/api-process';
 import { createTestDatabase, sql, type TestDatabase } from '../support/database';
 import { describeServed } from '../support/served';
 import { startRedis, withClient } from '../support/servers';
@@ -342,7 +342,7 @@ describeServed('MAINTENANCE_WINDOW', () => {
 
 describe('studently maint, embedded', () => {
   it('vacuums; cache is what `cache clean` is', async () => {
-    const place = await waysToRun.find(({ name }) => name === 'embedded')!.open();
+    const place = await embedded.open();
     try {
       const vacuumed = await studently(place.settings, '--json', 'maint', 'vacuum');
       expect(vacuumed).toMatchObject({ code: 0, err: '', out: expect.stringContaining('public.progress') });

@@ -80,6 +80,7 @@ describe('the sample of a first embedded start', () => {
       return (await paste(api, 3)).includes('"Validation and Serialization"');
     }, 240_000);
     expect(api.log).not.toMatch(/"level":[56]0/);
+    expect(api.log).not.toContain('ExperimentalWarning');
 
     expect(await api.stop()).toBe(0);
     const next = await start();

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Migrations } from '../../libs/platform/src/migrations/migrations';
-import { ApiProcess, waysToRun } from '../support/api-process';
+import { ApiProcess, embedded } from '../support/api-process';
 import { sql } from '../support/database';
 import { HttpClient, newLearner, type TestLearner } from '../support/http';
 import { describeServed } from '../support/served';
@@ -201,7 +201,7 @@ describeServed('studently slow', () => {
 
 describe('studently slow, embedded', () => {
   it('answers, or says what is missing', async () => {
-    const place = await waysToRun.find(({ name }) => name === 'embedded')!.open();
+    const place = await embedded.open();
     try {
       const { code, out, err } = await studently(place.settings, 'slow');
       expect({ code, out, err }).toEqual({ code: 0, out: expect.stringContaining('The last 24 hours'), err: '' });

@@ -71,6 +71,7 @@ it('RED-6 the worker says 78 where the API does the jobs itself', async () => {
     await until(async () => (await rows('select 1 from audit_batches')).length > 0, 20_000); // it seals
     expect(api.log).not.toContain('embed');
     expect(worker.log).not.toContain('warning: The Redis of the jobs');
+    for (const each of [api, worker]) expect(each.log).not.toContain('ExperimentalWarning');
     await withRedis(redis.url, async (client) => {
       expect((await client.keys('*')).filter((key) => !key.startsWith('{jobs}:'))).toEqual([]);
     });

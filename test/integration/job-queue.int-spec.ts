@@ -10,6 +10,7 @@ import { startRedis, type RedisServer } from '../support/servers';
 
 const JOB = 'do-it';
 const settingsOf = (redis: RedisServer) => loadSettings({ DATABASE_URL: 'postgres://unused/unused', REDIS_URL: redis.url });
+const bullQueue = (redis: RedisServer, together = 1) => new BullJobQueue(new JobsRedis(settingsOf(redis)), () => together);
 const deliveries = (...ids: number[]): Delivery[] => ids.map((id) => ({ id: String(id), taken: 0 }));
 
 describe('RED-6 the queue of jobs', () => {
@@ -21,7 +22,7 @@ describe('RED-6 the queue of jobs', () => {
 
   describe.each([
     ['in memory', () => new MemoryJobQueue()],
-    ['in BullMQ', () => new BullJobQueue(new JobsRedis(settingsOf(redis)))],
+    ['in BullMQ', () => bullQueue(redis)],
   ])('%s', (_, open: () => JobQueue) => {
     let queue: JobQueue;
     let done: string[];
@@ -99,22 +100,43 @@ describe('RED-6 the queue of jobs', () => {
     });
   });
 
+  it('short jobs travel together: what is not begun at the end of a process is given back, and no more than so many are worked on', async () => {
+    const queue = bullQueue(redis, 3);
+    await until(() => queue.ping().then(() => true).catch(() => false)); // prettier-ignore
+    await queue.add(JOB, deliveries(1, 2, 3, 4, 5, 6, 7));
+    expect(await queue.room(JOB)).toBe(MOST_WAITING - 9);
+    const begun: string[] = [];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    queue.work(JOB, 2, async ({ id }) => {
+      begun.push(id);
+      if (begun.length > 2) await promise;
+    });
+    await until(async () => begun.length === 4);
+    await sleep(200);
+    expect(begun.length).toBe(4);
+    const closing = queue.close();
+    resolve();
+    const left = (await closing).map(({ id }) => id);
+    expect([...begun, ...left].sort()).toEqual(['1', '2', '3', '4', '5', '6']); // 7 waits in Redis
+    await withRedis(redis.url, (client) => client.flushAll());
+  });
+
   it('RED-7 has no keys in Redis but those of BullMQ under {jobs}, and ids alone in them', async () => {
-    const queue = new BullJobQueue(new JobsRedis(settingsOf(redis)));
+    const queue = bullQueue(redis);
     await until(() => queue.ping().then(() => true).catch(() => false)); // prettier-ignore
     await queue.add(JOB, deliveries(1, 2));
     await withRedis(redis.url, async (client) => {
       const keys = await client.keys('*');
       expect(keys).toContain(`{jobs}:${JOB}:1-0`);
       expect(keys.filter((key) => !key.startsWith('{jobs}:'))).toEqual([]);
-      expect(await client.hGet(`{jobs}:${JOB}:1-0`, 'data')).toBe('{"id":"1","taken":0}');
+      expect(await client.hGet(`{jobs}:${JOB}:1-0`, 'data')).toBe('[{"id":"1","taken":0}]');
     });
     await queue.close();
   });
 
   it('says that Redis is away, and goes on by itself when it is back', async () => {
     let server = await startRedis();
-    const queue = new BullJobQueue(new JobsRedis(settingsOf(server)));
+    const queue = bullQueue(server);
     const done: string[] = [];
     queue.work(JOB, 1, async ({ id }) => void done.push(id));
     await until(() => queue.ping().then(() => true).catch(() => false)); // prettier-ignore

@@ -13,7 +13,7 @@ import {
 import { getToken } from '@willsoto/nestjs-prometheus';
 import type { Histogram } from 'prom-client';
 import { DatabaseUnavailable } from '../../libs/platform/src/errors/domain-error';
-import { JOB_QUEUE, type JobQueue } from '../../libs/platform/src/jobs/job-queue';
+import { JOB_QUEUE, MOST_WAITING, type JobQueue } from '../../libs/platform/src/jobs/job-queue';
 import { JobRunner, JOB_DURATION } from '../../libs/platform/src/jobs/job-runner';
 import { MemoryJobQueue } from '../../libs/platform/src/jobs/memory-job-queue';
 import { until } from '../e2e/support';
@@ -284,6 +284,24 @@ describe('RED-6 jobs', () => {
       runner.onApplicationShutdown();
       await relay.onModuleDestroy();
     }
+  });
+
+  it('that wait in a process are due again at its end, but for what somebody has taken since they were handed over', async () => {
+    await contexts.app.get(JobRelay).onModuleDestroy();
+    await rows(`insert into jobs (job, learner_id, subject_id) select $1, $2::uuid, n::text from generate_series(1, 3) n`, [
+      A_JOB,
+      learner.userId,
+    ]);
+    const queue = new MemoryJobQueue();
+    const relay = new JobRelay(contexts.app.get(Database), contexts.app.get(Jobs), queue, false);
+    relay.wake([A_JOB]);
+    await until(async () => (await queue.room(A_JOB)) === MOST_WAITING - 3);
+    await rows(`update jobs set taken = taken + 1 where subject_id = '2'`);
+    await relay.onModuleDestroy();
+    const due = await rows<{ subject_id: string }>(
+      'select subject_id from jobs where available_at <= clock_timestamp() order by subject_id',
+    );
+    expect(due.map(({ subject_id: subject }) => subject)).toEqual(['1', '3']);
   });
 
   it('SEC-2 are seen and ended by their learner alone, and hold ids only', async () => {

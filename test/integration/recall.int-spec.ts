@@ -6,6 +6,7 @@ import { rankedNearest, type RankedPassage } from '../../libs/ai-interactions/sr
 import { RecallMonitor, recallOf } from '../../libs/ai-interactions/src/queries/search/recall-monitor';
 import { SUPPLIED_SPACE } from '../../libs/ai-interactions/src/queries/search/vector-spaces';
 import { TestContexts } from '../support/contexts';
+import { until } from '../e2e/support';
 import { sql } from '../support/database';
 
 const PASSAGES = 2000;
@@ -162,5 +163,25 @@ describe('Recall', () => {
     const tenOfTen = Array.from({ length: 50 }, () => ({ wanted: 10, found: 10 }));
     expect(recallOf(tenOfTen)).toEqual({ mean: 1, lower: expect.closeTo(0.9946, 4) });
     expect(recallOf([{ wanted: 10, found: 9 }]).mean).toBe(0.9);
+  });
+
+  it('is not compiled, however much the planner believes it to cost: that would take longer than to search', async () => {
+    const { passage, question } = SETS['in clusters, as texts are']!;
+    const [search] = await searchesOf(await learnerWith(passage), question);
+    const database = new URL(contexts.database.adminUrl).pathname.slice(1);
+    await rows('create extension if not exists pg_stat_statements');
+    await rows(`alter database ${database} set jit_above_cost = 0`);
+    await rows(
+      'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+    );
+    const passages = contexts.app.get(NearestPassages);
+    await until(async () => passages.find(search!).catch(() => undefined)); // connections have to be made anew
+    await passages.findExactly(search!);
+    const compiled = await rows<{ searches: string; functions: string }>(
+      `select sum(calls) as searches, sum(jit_functions) as functions from pg_stat_statements
+       where dbid = (select oid from pg_database where datname = current_database()) and query like '%nearest as materialized%'`,
+    );
+    expect(Number(compiled[0]!.searches)).toBeGreaterThanOrEqual(2);
+    expect(Number(compiled[0]!.functions)).toBe(0);
   });
 });

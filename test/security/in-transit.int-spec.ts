@@ -3,7 +3,9 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { checkServer, Migrations } from '@studently/platform';
+import { Redis } from 'ioredis';
 import { until } from '../e2e/support';
 import { ApiProcess } from '../support/api-process';
 import { dataFolderOf } from '../support/data-folder';
@@ -206,6 +208,24 @@ describe('encryption in transit', () => {
     started.push(api);
     expect((await (await fetch(`${api.url}/health/ready`)).json()) as object).toMatchObject({ status: 'ok' });
     expect(api.log).not.toContain('not reachable');
+  }, 60_000);
+
+  it('SEC-3 RED-16 a connection to a server that is not to be trusted can be ended at any time, and ends nothing else', async () => {
+    const tls = { ca: readFileSync(otherCa.certFile) };
+    const faults = new Set<string | undefined>();
+    for (let round = 0; round < 20; round++) {
+      await Promise.all(
+        Array.from({ length: 10 }, async (_, ms) => {
+          const connection = new Redis({ port: redis.port, tls, retryStrategy: () => null });
+          connection.on('error', ({ code }: NodeJS.ErrnoException) => faults.add(code));
+          await sleep(ms);
+          if (connection.status === 'end') return;
+          connection.disconnect();
+          await new Promise((ended) => connection.once('end', ended));
+        }),
+      );
+    }
+    expect(faults).toContain('SELF_SIGNED_CERT_IN_CHAIN');
   }, 60_000);
 
   it('SEC-3 jobs reach their worker through a Redis with TLS, as a user who may do no more than it has to', async () => {

@@ -127,7 +127,7 @@ export interface WayToRun {
 export const admin = { email: 'admin@example.org', password: randomBytes(12).toString('hex') };
 const common = { BOOTSTRAP_ADMIN_EMAIL: admin.email, BOOTSTRAP_ADMIN_PASSWORD: admin.password };
 
-const embedded: WayToRun = {
+export const embedded: WayToRun = {
   name: 'embedded',
   open: async () => {
     const folder = mkdtempSync(join(tmpdir(), 'studently-embedded-'));

@@ -28,6 +28,7 @@ declare global {
 export default async function globalSetup(): Promise<void> {
   buildCommonPasswords();
   process.env['TEST_DATA_DIR'] = mkdtempSync(join(tmpdir(), 'studently-keys-'));
+  process.env['TEST_FOLDERS'] = mkdtempSync(join(tmpdir(), 'studently-folders-'));
   await migrateEmbedded((process.env['TEST_EMBEDDED_TEMPLATE'] = mkdtempSync(join(tmpdir(), 'studently-template-'))));
   const missing = missingServers();
   if (missing.length > 0) {

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Migrations } from '../../libs/platform/src/migrations/migrations';
 import { buildCommonPasswords } from '../support/common-passwords';
+import { sql } from '../support/database';
 import { HttpClient } from '../support/http';
 import { PatroniCluster, type PatroniNode } from '../support/patroni';
 import { startApi } from '../support/platform';
-import { missingServers, startRedis, withClient } from '../support/servers';
-import { failedInPeace, faultsOf, recoveryOf } from './failover/ledger';
+import { missingServers, startRedis } from '../support/servers';
 import { PROMOTIONS, QUICK, type Promotion } from './failover/promotions';
+import { judge, planOf, suffer, type Stage as Suffering } from './failover/suffering';
 import { Traffic } from './failover/traffic';
 import type { TortureContext } from './harness/torture';
 
@@ -23,36 +24,24 @@ export const shortOps = 1;
 
 const LONGEST_MS = 60_000;
 
-interface Stage {
-  context: TortureContext;
+interface Stage extends Suffering {
   cluster: PatroniCluster;
-  http: HttpClient;
-  traffic: Traffic;
 }
 
 export async function run(context: TortureContext): Promise<Record<string, number>> {
-  const promotions = plan(context); // before anything else takes from chance
+  const kinds = context.ops < PROMOTIONS.length ? QUICK : PROMOTIONS; // in a short attack those that are soon over
+  const promotions = planOf(context, kinds); // before anything else takes from chance
   const stage = await open(context);
   const slowest: Record<string, number> = {};
   for (const [index, promotion] of promotions.entries()) {
-    const recovery = await suffer(stage, promotion);
+    const outage = await promote(stage, promotion);
     const figure = `${promotion.figure}Ms`;
-    slowest[figure] = Math.max(slowest[figure] ?? 0, recovery);
-    context.progress(`${index + 1} of ${context.ops}: ${promotion.name}, writes again after ${Math.round(recovery)} ms`);
+    slowest[figure] = Math.max(slowest[figure] ?? 0, outage);
+    context.progress(`${index + 1} of ${context.ops}: ${promotion.name}, no write for ${Math.round(outage)} ms`);
   }
   await stage.traffic.end();
-  await judge(stage);
+  await judge(stage, async (text) => Number((await sql<{ count: string }>(stage.cluster.url('postgres'), text))[0]!.count));
   return { ...slowest, ...stage.traffic.figures };
-}
-
-/** Each kind as often as any other, in an order of chance; in a short attack only those that are soon over. */
-function plan(context: TortureContext): Promotion[] {
-  const kinds = context.ops < PROMOTIONS.length ? QUICK : PROMOTIONS;
-  const planned: Promotion[] = [];
-  for (let waiting = [...kinds]; planned.length < context.ops; waiting = waiting.length > 0 ? waiting : [...kinds]) {
-    planned.push(...waiting.splice(context.below(waiting.length), 1));
-  }
-  return planned;
 }
 
 async function open(context: TortureContext): Promise<Stage> {
@@ -78,28 +67,18 @@ async function open(context: TortureContext): Promise<Stage> {
 }
 
 /** @returns for how many ms no write was acknowledged */
-async function suffer({ context, cluster, http, traffic }: Stage, promotion: Promotion): Promise<number> {
-  const { name, boundMs } = promotion;
+async function promote(stage: Stage, promotion: Promotion): Promise<number> {
+  const { context, cluster } = stage;
   await sleep(500 + context.below(1000));
   const primary = await cluster.leader();
-  const at = performance.now();
-  await promotion.begin(cluster, primary);
-  const isPromoted = await untilAnotherLeads(cluster, primary);
-  context.attempt(isPromoted, () => `${name}: nobody has taken over from ${primary.name}`);
-  await sleep(1000);
-  promotion.end?.(primary);
-  await cluster.untilWell();
-  await sleep(1000);
-
-  const requests = traffic.take();
-  const recovery = recoveryOf(requests, at);
-  context.attempt(recovery <= boundMs, () => `${name}: writes were possible again after ${Math.round(recovery)} ms`);
-  for (const { what, is, sent } of failedInPeace(requests, at, boundMs)) {
-    context.attempt(false, () => `${name}: ${what}, sent ${Math.round(sent - at)} ms after it, was answered by ${is}`);
-  }
-  const { status, body } = await http.get('/health/ready');
-  context.attempt(status === 200 && body.status === 'ok', () => `${name}: afterwards readiness says ${JSON.stringify(body)}`);
-  return recovery;
+  return suffer(stage, promotion, async () => {
+    await promotion.begin(cluster, primary);
+    const isPromoted = await untilAnotherLeads(cluster, primary);
+    context.attempt(isPromoted, () => `${promotion.name}: nobody has taken over from ${primary.name}`);
+    await sleep(1000);
+    promotion.end?.(primary);
+    await cluster.untilWell();
+  });
 }
 
 async function untilAnotherLeads(cluster: PatroniCluster, former: PatroniNode): Promise<boolean> {
@@ -108,22 +87,4 @@ async function untilAnotherLeads(cluster: PatroniCluster, former: PatroniNode): 
     if (leader && leader.name !== former.name) return true;
   }
   return false;
-}
-
-/** What learners were told is there, once; and each message has its row in the audit log. */
-async function judge({ context, cluster, traffic }: Stage): Promise<void> {
-  for await (const { asked, kept } of traffic.kept()) {
-    const faults = faultsOf(asked, kept);
-    context.attempted += asked.length;
-    for (const fault of faults) context.attempt(false, () => fault);
-  }
-  const { rows } = await withClient(cluster.url('postgres'), (client) =>
-    client.query<{ messages: number; events: number }>(
-      `select (select count(*)::int from chat_messages where user_id = any($1)) as messages,
-              (select count(*)::int from audit_events where learner_id = any($1) and action = 'chat.message-appended') as events`,
-      [traffic.learners],
-    ),
-  );
-  const { messages, events } = rows[0]!;
-  context.attempt(messages === events, () => `${messages} messages, and ${events} of them in the audit log`);
 }

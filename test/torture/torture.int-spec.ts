@@ -4,8 +4,11 @@ import { TortureContext } from './harness/torture';
 /** Another one each day: a violation says which. */
 const SEED = Math.floor(Date.now() / 86_400_000);
 
-/** Their short versions take minutes; in short they are integration/backup.int-spec and torture/migrations/releases.int-spec. */
-const ELSEWHERE = ['pitr', 'migrations'];
+/**
+ * Their short versions take minutes: in short they are integration/backup.int-spec, torture/migrations/releases.int-spec, and, without Docker,
+ * deploy/compose.spec and the failover above.
+ */
+const ELSEWHERE = ['pitr', 'migrations', 'compose'];
 
 describe('torture, in short', () => {
   it.each(AREAS.filter((area) => !ELSEWHERE.includes(area)))(

@@ -34,7 +34,7 @@ type Produce = (count: number) => Promise<void>;
 let produce: Produce | undefined;
 
 async function become({ role, settings }: Becoming): Promise<void> {
-  if (role === 'worker') await startBuiltPlatform(settings, 'worker', work);
+  if (role === 'worker') await startBuiltPlatform(settings, 'worker', register);
   else if (role === 'producer')
     await startBuiltPlatform(settings, 'api', (app, platform) => (produce = leaving(app, platform)));
   else {
@@ -49,7 +49,8 @@ async function become({ role, settings }: Becoming): Promise<void> {
   }
 }
 
-function work(app: INestApplication, platform: Platform): void {
+/** Every process knows every job, also those that only leave some. */
+function register(app: INestApplication, platform: Platform): void {
   const database: Database = app.get(platform.Database);
   const run = async (job: Job) => {
     await database.write(platform.SYSTEM, EFFECT, [job.id]);
@@ -60,6 +61,7 @@ function work(app: INestApplication, platform: Platform): void {
 
 /** As after a commit: the row is there, and whoever has committed hands it over. */
 function leaving(app: INestApplication, platform: Platform): Produce {
+  register(app, platform);
   const database: Database = app.get(platform.Database);
   const relay: JobRelay = app.get(platform.JobRelay);
   return async (count) => {

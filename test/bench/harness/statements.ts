@@ -8,11 +8,11 @@ export interface Statement {
 /** What a query asks of the database, taken from the query itself: a limit that is made of it cannot fall behind. */
 export async function statementOf(ask: (database: Database) => Promise<unknown>): Promise<Statement> {
   let statement: Statement | undefined;
-  const read: Database['read'] = async (_actor, sql, values = []) => {
+  const query: Database['query'] = async (_actor, sql, values = []) => {
     statement = { sql, values };
     return [{}] as never;
   };
-  await ask({ read } as Database);
+  await ask({ query } as Database);
   if (!statement) throw new Error('The query has not asked the database');
   return statement;
 }

@@ -38,15 +38,14 @@ export interface Request {
   isDone: boolean;
 }
 
-/** @returns for how many ms after `at` no write was acknowledged: until the end of the longest such time */
-export function recoveryOf(requests: readonly Request[], at: number): number {
-  const times = requests.filter(({ isWrite, isDone, answered }) => isWrite && isDone && answered > at);
-  let [last, longest, end] = [at, 0, Infinity];
-  for (const answered of times.map((each) => each.answered).sort((one, other) => one - other)) {
-    if (answered - last > longest) [longest, end] = [answered - last, answered];
-    last = answered;
-  }
-  return end - at;
+/** @returns for how many ms after `at` no write was acknowledged, at the longest; Infinity: none was any more */
+export function outageOf(requests: readonly Request[], at: number): number {
+  const times = requests
+    .filter(({ isWrite, isDone, answered }) => isWrite && isDone && answered > at)
+    .map(({ answered }) => answered);
+  if (times.length === 0) return Infinity;
+  const moments = [at, ...times.sort((one, other) => one - other)];
+  return Math.max(...times.map((time, index) => time - moments[index]!));
 }
 
 /** Those that failed although all had to be well: sent before something happened at `at`, and over, or later than the bound after it. */

@@ -1,16 +1,14 @@
 import type { PatroniCluster, PatroniNode } from '../../support/patroni';
+import type { Trouble } from './suffering';
 
 /** A way for a primary to be none any more. */
-export interface Promotion {
-  readonly name: string;
-  readonly figure: string;
-  /** Writes are possible again after so many ms (docs/adr/0040-failover.md). */
-  readonly boundMs: number;
+export interface Promotion extends Trouble {
   begin(cluster: PatroniCluster, primary: PatroniNode): Promise<void>;
   /** What was lost comes back. */
   end?(primary: PatroniNode): void;
 }
 
+/** docs/adr/0040-failover.md */
 const CRASHED_MS = 10_000;
 const LOST_MS = 30_000;
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectMetric } from '@willsoto/nestjs-prometheus';
 import { LRUCache } from 'lru-cache';
@@ -142,6 +142,7 @@ export class ReadModels {
   ): Promise<Loaded> {
     const lock = fillKey(valueKey, generation);
     let isMine = false;
+    let kept: Promise<void> | undefined;
     try {
       for (const end = performance.now() + LONGEST_WAIT_MS; ; await sleep(LOOK_EVERY_MS)) {
         // The lock before the look, in one step: what another has kept, it has kept before it gave the lock back.
@@ -152,10 +153,11 @@ export class ReadModels {
         if (isMine || now !== generation || performance.now() > end) break;
       }
       const loaded = await this.query(model, owner, owner.userId, params);
-      if (loaded.found) await this.keep(model, owner.userId, valueKey, { ...loaded, generation });
+      if (loaded.found) kept = this.keep(model, owner.userId, valueKey, { ...loaded, generation });
       return loaded;
     } finally {
-      if (isMine) this.store.delete([lock]).catch(() => undefined); // it ends by itself
+      // Who has asked does not wait for either: what is not kept is read again, and the lock ends by itself.
+      if (isMine) void Promise.resolve(kept).finally(() => this.store.delete([lock]).catch(() => undefined));
     }
   }
 
@@ -229,12 +231,17 @@ export class ReadModels {
     valueKey: string,
     { generation, mark, at, etag, json: readable }: Envelope,
   ): Promise<void> {
-    this.remembered.set(valueKey, { generation, mark, at, etag, json: Buffer.from(readable as string) });
-    const header = headerOf({ generation, mark, etag });
-    const json = model.isSealed ? (await this.keys.toSeal(userId)).sealCached(valueKey, header, readable) : readable;
-    // Jitter, downwards only: what was cached together should not expire together.
-    const ttl = CACHE_TTL_SECONDS - Math.floor(Math.random() * 0.1 * CACHE_TTL_SECONDS);
-    await this.store.set(valueKey, seal({ generation, mark, at, etag, json }), ttl).catch(() => undefined); // it is only not kept
+    try {
+      this.remembered.set(valueKey, { generation, mark, at, etag, json: Buffer.from(readable as string) });
+      await nextTurn(); // the answer goes first
+      const header = headerOf({ generation, mark, etag });
+      const json = model.isSealed ? (await this.keys.toSeal(userId)).sealCached(valueKey, header, readable) : readable;
+      // Jitter, downwards only: what was cached together should not expire together.
+      const ttl = CACHE_TTL_SECONDS - Math.floor(Math.random() * 0.1 * CACHE_TTL_SECONDS);
+      await this.store.set(valueKey, seal({ generation, mark, at, etag, json }), ttl);
+    } catch {
+      // It is only not kept.
+    }
   }
 
   /** What does not open is as good as not there: its key has gone, or somebody has changed it. */

@@ -1,5 +1,6 @@
 import { Cluster, Command, type ClusterOptions, type Redis, type RedisOptions } from 'ioredis';
 import { redisNodes } from '../config/redis-addresses';
+import './ioredis-sockets';
 import type { RedisClient, RedisNode } from './redis-client';
 import { within } from './redis-link';
 

@@ -4,6 +4,7 @@ import type { Cluster, Redis } from 'ioredis';
 import type { Delivery } from './job';
 import { MOST_WAITING, type JobQueue } from './job-queue';
 import type { JobsRedis } from './jobs-redis';
+import { Line } from './line';
 
 /** A hash tag: all keys of BullMQ are on one node of a cluster, as its scripts need it. */
 const PREFIX = '{jobs}';
@@ -20,24 +21,37 @@ export class BullJobQueue implements JobQueue {
   private readonly connection: Redis | Cluster;
   private readonly queues = new Map<string, Queue>();
   private readonly workers: Worker[] = [];
-  private readonly running = new Set<Promise<void>>();
+  private readonly lines: Line[] = [];
 
-  constructor(private readonly redis: JobsRedis) {
+  /** @param togetherOf how many deliveries of a job travel as one: what BullMQ costs, it costs by the job of its own */
+  constructor(
+    private readonly redis: JobsRedis,
+    private readonly togetherOf: (job: string) => number,
+  ) {
     this.connection = redis.impatient();
   }
 
   async room(job: string): Promise<number> {
-    return MOST_WAITING - (await this.queue(job).getJobCountByTypes('wait'));
+    return MOST_WAITING - this.togetherOf(job) * (await this.queue(job).getJobCountByTypes('wait'));
   }
 
   async add(job: string, deliveries: readonly Delivery[]): Promise<void> {
+    const together = this.togetherOf(job);
+    const parcels: Delivery[][] = [];
+    for (let from = 0; from < deliveries.length; from += together) parcels.push(deliveries.slice(from, from + together));
     await this.queue(job).addBulk(
-      deliveries.map(({ id, taken }) => ({ name: job, data: { id, taken }, opts: { jobId: `${id}-${taken}`, ...KEPT } })),
+      parcels.map((parcel) => ({
+        name: job,
+        data: parcel,
+        opts: { ...KEPT, ...(together === 1 && { jobId: `${parcel[0]!.id}-${parcel[0]!.taken}` }) },
+      })),
     );
   }
 
   work(job: string, atOnce: number, work: (delivery: Delivery) => Promise<void>): void {
-    const worker = new Worker<Delivery>(job, ({ data }) => this.track(work(data)), {
+    const line = new Line().start(atOnce, work);
+    this.lines.push(line);
+    const worker = new Worker<Delivery[]>(job, ({ data }) => line.add(data), {
       connection: this.redis.patient(),
       prefix: PREFIX,
       concurrency: atOnce,
@@ -54,15 +68,10 @@ export class BullJobQueue implements JobQueue {
 
   async close(): Promise<readonly Delivery[]> {
     const closing = Promise.allSettled(this.workers.map((worker) => worker.close()));
-    await Promise.all(this.running);
+    const left = await Promise.all(this.lines.map((line) => line.close()));
     await Promise.race([closing, new Promise((resolve) => setTimeout(resolve, CLOSE_MS))]);
     this.redis.close();
-    return []; // others take what waits
-  }
-
-  private async track(work: Promise<void>): Promise<void> {
-    this.running.add(work);
-    await work.finally(() => this.running.delete(work));
+    return left.flat(); // what is still in Redis, others take
   }
 
   /** BullMQ opens a queue once; without a connection it would never be open. */

@@ -3,6 +3,7 @@ import type { Settings } from '../config/config';
 import type { ProcessKind } from '../process-kind';
 import { BullJobQueue } from './bull-job-queue';
 import { JOB_QUEUE } from './job-queue';
+import { Jobs } from './jobs';
 import { JobsRedis, jobsUrlOf } from './jobs-redis';
 import { MemoryJobQueue } from './memory-job-queue';
 
@@ -11,6 +12,8 @@ export function jobQueueProvider(settings: Settings, kind: ProcessKind): Provide
   const isShared = (kind === 'api' || kind === 'worker') && jobsUrlOf(settings) !== undefined;
   return {
     provide: JOB_QUEUE,
-    useFactory: () => (isShared ? new BullJobQueue(new JobsRedis(settings)) : new MemoryJobQueue()),
+    inject: [Jobs],
+    useFactory: (jobs: Jobs) =>
+      isShared ? new BullJobQueue(new JobsRedis(settings), (job) => jobs.togetherOf(job)) : new MemoryJobQueue(),
   };
 }

@@ -11,7 +11,7 @@ export interface JobQueue {
   /** How many more deliveries of this job it takes now. */
   room(job: string): Promise<number>;
 
-  /** A delivery that is waiting already does not wait twice. */
+  /** A delivery that is waiting already does not wait twice, unless it travels together with others. */
   add(job: string, deliveries: readonly Delivery[]): Promise<void>;
 
   /** From now on deliveries of this job are worked on. `work` does not throw. */

@@ -2,7 +2,7 @@ import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleD
 import { WORKS } from '../process-kind';
 import { Database } from '../persistence/database';
 import { SYSTEM } from '../security/actor';
-import type { Delivery } from './job';
+import { columnsOf, type Delivery } from './job';
 import { JOB_QUEUE, type JobQueue } from './job-queue';
 import { Jobs } from './jobs';
 
@@ -27,12 +27,13 @@ const HAND_OVER = `
   update jobs set available_at = clock_timestamp() + interval '${LEASE_SECONDS} seconds'
   where id in (
     select id from jobs where job = $1 and dead_at is null and available_at <= clock_timestamp()
-    order by available_at, id limit ${BATCH} for update skip locked)
+    order by id limit ${BATCH} for update skip locked)
   returning id::text as id, taken`;
-/** The queue did not take them. */
+/** The queue did not take them, or gives them back; what somebody has taken since then is not ours. */
 const TAKE_BACK = `
-  update jobs set available_at = clock_timestamp() + $2 * (0.5 + random() / 2) * interval '1 second'
-  where id in (select id from jobs where id = any($1::bigint[]) for update skip locked)`;
+  update jobs set available_at = clock_timestamp() + $3 * (0.5 + random() / 2) * interval '1 second'
+  where id in (
+    select id from unnest($1::bigint[], $2::int[]) given (id, taken) join jobs using (id, taken) for update of jobs skip locked)`;
 
 /**
  * Hands over what may be done now: at once what its own process has committed, and in a worker also what others have left.
@@ -117,6 +118,6 @@ export class JobRelay implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   private async takeBack(deliveries: readonly Delivery[], afterSeconds: number): Promise<void> {
-    await this.database.write(SYSTEM, TAKE_BACK, [deliveries.map(({ id }) => id), afterSeconds], RELAXED);
+    await this.database.write(SYSTEM, TAKE_BACK, [...columnsOf(deliveries), afterSeconds], RELAXED);
   }
 }

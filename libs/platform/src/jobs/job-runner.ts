@@ -14,7 +14,18 @@ import { WORKS } from '../process-kind';
 import { askingFor } from '../statements/statement-watch';
 import { SYSTEM } from '../security/actor';
 import { Gathered } from './gathered';
-import { Abandoned, failureOf, FINISH, Job, JobGone, MAX_ATTEMPTS, type Delivery, type JobHandler, type JobRow } from './job';
+import {
+  Abandoned,
+  columnsOf,
+  failureOf,
+  FINISH,
+  Job,
+  JobGone,
+  MAX_ATTEMPTS,
+  type Delivery,
+  type JobHandler,
+  type JobRow,
+} from './job';
 import { JOB_QUEUE, type JobQueue } from './job-queue';
 import { LEASE_SECONDS, RELAXED } from './job-relay';
 import { Jobs } from './jobs';
@@ -158,5 +169,3 @@ export class JobRunner implements OnApplicationBootstrap, OnModuleDestroy, OnApp
 /** Nobody's fault but that of what is away. A statement that takes too long may do so each time. */
 const isOutage = (error: unknown) =>
   error instanceof DependencyAway || (error instanceof DatabaseUnavailable && error.code !== 'DATABASE_TIMEOUT');
-
-const columnsOf = (deliveries: readonly Delivery[]) => [deliveries.map(({ id }) => id), deliveries.map(({ taken }) => taken)];

@@ -10,6 +10,12 @@ export interface Delivery {
   readonly taken: number;
 }
 
+/** As parameters: ids, and how often each was taken. */
+export const columnsOf = (deliveries: readonly Delivery[]) => [
+  deliveries.map(({ id }) => id),
+  deliveries.map(({ taken }) => taken),
+];
+
 export interface JobRow extends Delivery {
   learnerId: string | null;
   subjectId: string;

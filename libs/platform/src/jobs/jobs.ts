@@ -20,6 +20,9 @@ export interface LeftJobs {
 
 const AT_ONCE = 20;
 
+/** Of jobs that are short, so many are handed over as one. A process that takes those of long ones would keep them from others. */
+const TOGETHER = 5;
+
 /** Which events leave work behind, and who does it. Every process knows this, also those that only leave some. */
 @Injectable()
 export class Jobs {
@@ -39,6 +42,11 @@ export class Jobs {
   ): void {
     const causes = this.byTopic.get(type.topic) ?? [];
     this.byTopic.set(type.topic, [...causes, { job, subjectsOf: subjectsOf as Cause['subjectsOf'] }]);
+  }
+
+  /** How many deliveries of this job travel as one; of one that this process does not know, each alone. */
+  togetherOf(job: string): number {
+    return (this.byName.get(job)?.atOnce ?? 1) < AT_ONCE ? 1 : TOGETHER;
   }
 
   get names(): string[] {

@@ -35,8 +35,15 @@ export const WIDTHS = [6, 60];
 const WIDE_FOR_MS = 10 * 60_000;
 const COUNTED_FOR_MS = 60_000;
 const LEARNERS = 10_000;
-/** To plan it takes as long as to search a hundred passages, and for any learner the plan is the same. */
-const PLANNED_ONCE = 'set local plan_cache_mode = force_generic_plan';
+/**
+ * To plan it takes as long as to search a hundred passages, and for any learner the plan is the same: without compiling (`jit`) and without
+ * other processes, which both take longer than the search itself, and which that plan would call for as soon as some learners have a lot.
+ */
+const PLANNED_ONCE =
+  'set local plan_cache_mode = force_generic_plan; set local jit = off; set local max_parallel_workers_per_gather = 0';
+/** Whoever has more has the search planned for it, and may have several processes search. */
+const MANY = 50_000;
+const PLANNED_EACH_TIME = 'set local plan_cache_mode = force_custom_plan; set local jit = off';
 /** Standard deviations that are believed possible: beyond is one in a hundred of the very last that is wanted. */
 export const DEVIATIONS = 2.33;
 const MOST_DEVIATIONS = 6;
@@ -122,7 +129,8 @@ export class NearestPassages {
             dimensions: `${parameters.add(dimensionsOf(vector))}::float8`,
             deviations: `${parameters.add(this.deviations)}::float8`,
           });
-    const isCounted = !isWhole(scope) || !this.counts.has(corpusOf(search));
+    const count = this.counts.get(corpusOf(search));
+    const isCounted = !isWhole(scope) || count === undefined;
     const [row] = await this.database.query<Row & object>(
       actor,
       `with ${compared}, nearest as materialized (
@@ -132,7 +140,7 @@ export class NearestPassages {
          ${CANDIDATES},
          ${isCounted ? `(select count(*) from ${vectors})::int` : 'null::int'} as matched, (${show(userId)}) as found`,
       parameters.values,
-      PLANNED_ONCE,
+      (count ?? 0) > MANY ? PLANNED_EACH_TIME : PLANNED_ONCE,
     );
     return row!;
   }
