@@ -161,8 +161,9 @@ describe('backups of a served database', () => {
 
   it('SEC-8 says 21 for a wrong passphrase, in words without a byte of the repository', async () => {
     const wrong = withSettings({ 'repo1-cipher-pass': 'another one, which does not fit' });
-    for (const answer of [wrong.list(), wrong.check(), wrong.run('full'), wrong.restore(LATEST, newTarget())]) {
-      await expect(answer).rejects.toMatchObject({
+    const attempts = [() => wrong.list(), () => wrong.check(), () => wrong.run('full'), () => wrong.restore(LATEST, newTarget())];
+    for (const attempt of attempts) {
+      await expect(attempt()).rejects.toMatchObject({
         code: 'BACKUP_KEY_WRONG',
         exitCode: 21,
         message: expect.stringMatching(/^[\x20-\x7e]+$/),

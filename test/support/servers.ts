@@ -107,6 +107,7 @@ export async function startPostgres(
     port: String(port),
     unix_socket_directories: folder,
     shared_preload_libraries: 'pg_stat_statements',
+    'pg_stat_statements.max': '50000', // so that none is forgotten that a test counts, as other tests' come
     max_connections: '200',
     shared_buffers: '256MB',
     log_min_messages: 'fatal',
