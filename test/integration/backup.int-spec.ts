@@ -161,7 +161,12 @@ describe('backups of a served database', () => {
 
   it('SEC-8 says 21 for a wrong passphrase, in words without a byte of the repository', async () => {
     const wrong = withSettings({ 'repo1-cipher-pass': 'another one, which does not fit' });
-    const attempts = [() => wrong.list(), () => wrong.check(), () => wrong.run('full'), () => wrong.restore(LATEST, newTarget())];
+    const attempts = [
+      () => wrong.list(),
+      () => wrong.check(),
+      () => wrong.run('full'),
+      () => wrong.restore(LATEST, newTarget()),
+    ];
     for (const attempt of attempts) {
       await expect(attempt()).rejects.toMatchObject({
         code: 'BACKUP_KEY_WRONG',
