@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { ApiProcess, describeServed, type WayToRun } from '../support/api-process';
+import { ApiProcess, describeEachServed, type WayToRun } from '../support/api-process';
 import { HttpClient, newLearner, type TestLearner } from '../support/http';
 import { studently } from '../support/studently';
 import { onEachRedis, startOwnRedis, withRedis, type OwnRedis } from './support';
 
-describeServed('studently cache', (way) => {
+describeEachServed('studently cache', (way) => {
   let redis: OwnRedis;
   let place: Awaited<ReturnType<WayToRun['open']>>;
   let settings: NodeJS.ProcessEnv;

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describeServed, waysToRun } from '../support/api-process';
+import { describeEachServed, waysToRun } from '../support/api-process';
 import { sql } from '../support/database';
 import type { Answer, TestLearner } from '../support/http';
 import { OpenAiServer } from '../support/openai-server';
@@ -12,7 +12,7 @@ const TOPICS = 'grass moon river planet engine number theory colour music histor
 const textOf = (nr: number) => `Document ${nr} tells of the ${TOPICS[nr % 10]} and of the ${TOPICS[(nr * 7 + 3) % 10]}.`;
 const supplied = [1, ...Array<number>(1535).fill(0)];
 
-describeServed(
+describeEachServed(
   'studently embeddings migrate',
   (way) => {
     let server: OpenAiServer;

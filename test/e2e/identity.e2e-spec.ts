@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { admin, describeServed, waysToRun, type ApiProcess } from '../support/api-process';
+import { admin, describeEachServed, waysToRun, type ApiProcess } from '../support/api-process';
 import { sql } from '../support/database';
 import { withClient } from '../support/servers';
 import { HttpClient, logIn, type Answer, type TestLearner } from '../support/http';
@@ -622,7 +622,7 @@ async function keepFirstAdminOnly(run: RunningApi, boss: TestLearner, other: Tes
   await http.put(`/v1/users/${other.id}/role`, { role: 'STUDENT' });
 }
 
-describeServed('identity, by two processes', (way) => {
+describeEachServed('identity, by two processes', (way) => {
   const run = new RunningApi(way);
   let second: ApiProcess;
   beforeAll(async () => {

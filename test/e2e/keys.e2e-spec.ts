@@ -46,7 +46,7 @@ describe.each(waysToRun)('studently keys, $name', (way) => {
     await place?.close();
   });
 
-  /** A learner with something in every sealed column. */
+  /** A learner with something in nearly every sealed column. */
   async function writer(): Promise<TestLearner & { chat: string; document: string }> {
     const learner = await newLearner(http());
     await learner.http.put(`/v1/users/${learner.id}/profile`, { firstName: 'Ada', lastName: 'Lovelace' });
@@ -58,13 +58,14 @@ describe.each(waysToRun)('studently keys, $name', (way) => {
   }
 
   /** Rows as they were written before there were keys. */
-  async function makeReadable({ id, chat }: { id: string; chat: string }): Promise<void> {
+  async function makeReadable({ id, chat, document }: { id: string; chat: string; document: string }): Promise<void> {
     await rows(`
       update profiles set first_name = 'Ada', last_name = 'Lovelace', first_name_sealed = null, last_name_sealed = null
         where user_id = '${id}';
-      update documents set content = 'The moon is a rock.', content_sealed = null where user_id = '${id}';
+      update documents set content = 'The moon is a rock.', content_sealed = null
+        where user_id = '${id}' and id = '${document}';
       update document_passages set content = 'The moon is a rock.', content_sealed = null, lexemes_sealed = null
-        where user_id = '${id}';
+        where user_id = '${id}' and document_id = '${document}';
       update chat_messages set content = 'old message 1', content_sealed = null where user_id = '${id}';
       insert into chat_messages (user_id, id, chat_id, seq, parent_seq, role, content)
         select '${id}', uuid_generate_v4(), '${chat}', nr, nr - 1, 'user', 'old message ' || nr
@@ -150,6 +151,10 @@ describe.each(waysToRun)('studently keys, $name', (way) => {
     const ada = await writer();
     // Each rotation waits half a minute until no process seals with the old key: one way tries one learner, the other all.
     const whose = way.name === 'embedded' ? ['--user', ada.email] : ['--all'];
+    const { body: titled } = await ada.http.post('/v1/documents', { type: 'text', content: '# Planets\n\nMars is red.' });
+    const worker = jobs && (await ApiProcess.start(settings, 'worker'));
+    const status = async () => (await ada.http.get(`/v1/documents/${titled.id}`)).body.status;
+    await until(async () => (await status()) === 'ready', 60_000).finally(() => worker?.stop());
     await makeReadable(ada);
     expect((await keys('seal')).code).toBe(0);
     const wrapped = () => readFileSync(fileOf(ada.id), 'utf8');
@@ -170,6 +175,8 @@ describe.each(waysToRun)('studently keys, $name', (way) => {
     expect({ enough: reads > 20, failed }).toEqual({ enough: true, failed: [] });
 
     expect(await counts()).toEqual([{ version: 2, count: OLD_MESSAGES }]);
+    const found = await ada.http.post('/v1/documents/search', { text: 'Mars', mode: 'text', k: 1 });
+    expect(found.body.items[0].passage).toMatchObject({ headings: ['Planets'], text: expect.stringContaining('Mars is red.') });
     expect(wrapped()).toContain(index);
     expect(wrapped()).not.toContain(old);
     expect((await keys('status')).answer.rotating).toBe(0);

@@ -172,6 +172,6 @@ export const waysToRun = chosen([embedded, served]);
 export const waysWithCluster = chosen([embedded, served, cluster]);
 
 /** For what needs the servers; by default whatever Redis is. */
-export function describeServed(name: string, tests: (way: WayToRun) => void, ways = waysWithCluster): void {
+export function describeEachServed(name: string, tests: (way: WayToRun) => void, ways = waysWithCluster): void {
   for (const way of ways) if (way !== embedded) describe(`${name}, ${way.name}`, () => tests(way));
 }
