@@ -33,6 +33,7 @@ const piece = fc.oneof(
     '🌱',
   ),
   fc.nat(80).map((count) => sentence(count)),
+  fc.tuple(fc.constantFrom(' ', '\n', '\r\n', '\u3000'), fc.nat(2000)).map(([gap, times]) => gap.repeat(times)),
 );
 const text = fc.array(piece, { maxLength: 40 }).map((pieces) => pieces.join(''));
 
@@ -73,6 +74,11 @@ describe('Passages', () => {
       }),
       { numRuns: 1000 },
     );
+  });
+
+  it('end before a gap that is longer than a passage may be', () => {
+    const [one, other] = ['One two three. Four five six.', 'Seven eight.'];
+    for (const gap of ['\n', ' ', ' \n']) expect(contents(one + gap.repeat(600) + other)).toEqual([one, other]);
   });
 
   it('end with a paragraph, else with a sentence, else with a line', () => {

@@ -64,8 +64,9 @@ interface Cut {
 function cutFrom(words: readonly Word[], first: number, next: number, limits: Size): Cut {
   const context = contextOf(words[first]!, limits);
   const last = lastOf(words, first, next, less(limits, context));
-  // Without an overlap the line may find its place.
-  return words[last]!.isInLine && first < next ? cutFrom(words, next, next, limits) : { first, last, context };
+  // Without an overlap the line, or the next word after a wide gap, may find its place.
+  const isCrowded = last < next || words[last]!.isInLine;
+  return isCrowded && first < next ? cutFrom(words, next, next, limits) : { first, last, context };
 }
 
 /** What is embedded of a passage, and what it is found by. */
@@ -147,7 +148,7 @@ function headingsOf(words: readonly Word[], first: number, last: number): readon
   return words[at]!.section;
 }
 
-/** The last word of the passage that begins with the word `first`, and has the word `next` at least. */
+/** The last word of the passage that begins with the word `first`: before `next` only if there is no room for it beside an overlap. */
 function lastOf(words: readonly Word[], first: number, next: number, limits: Size): number {
   const best: Partial<Record<End, number>> = {};
   let beforeLine: number | undefined;
@@ -162,5 +163,5 @@ function lastOf(words: readonly Word[], first: number, next: number, limits: Siz
     best[end] = at;
   }
   if (at === words.length) return at - 1;
-  return best.paragraph ?? best.sentence ?? best.line ?? beforeLine ?? at - 1;
+  return best.paragraph ?? best.sentence ?? best.line ?? beforeLine ?? Math.max(first, at - 1);
 }
