@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { analyze, partitions, reindex, repack, vacuum } from '@studently/operations';
 import { OwnerSession } from '@studently/platform';
+import { ADVISORY_LOCKS } from '../../libs/platform/src/persistence/advisory-locks';
 import { ApiProcess, embedded } from '../support/api-process';
 import { createTestDatabase, sql, type TestDatabase } from '../support/database';
 import { describeServed } from '../support/served';
@@ -128,7 +129,9 @@ describeServed('studently maint', () => {
       const unknown = await studently(settings, 'maint', 'vacuum', 'chats; drop table users');
       expect(unknown).toMatchObject({ code: 1, err: expect.stringContaining('has no table "chats; drop table users"') });
       await withClient(database.adminUrl, async (client) => {
-        await client.query('select pg_advisory_lock(7382912)');
+        await client.query('select pg_advisory_lock($1)', [ADVISORY_LOCKS.auditSealing]); // which goes on meanwhile
+        expect(await studently(settings, 'maint', 'analyze', 'chats')).toMatchObject({ code: 0, err: '' });
+        await client.query('select pg_advisory_lock($1)', [ADVISORY_LOCKS.maintenance]);
         expect(await studently(settings, 'maint', 'analyze')).toMatchObject({
           code: 1,
           err: expect.stringContaining('runs already'),

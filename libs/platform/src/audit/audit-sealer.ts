@@ -4,6 +4,7 @@ import type { PoolClient } from 'pg';
 import type { Counter, Gauge } from 'prom-client';
 import { WORKS } from '../process-kind';
 import { SETTINGS, type Settings } from '../config/config';
+import { ADVISORY_LOCKS } from '../persistence/advisory-locks';
 import { Database } from '../persistence/database';
 import { contextOf, SYSTEM } from '../security/actor';
 import { anchorFileOf, appendAnchor } from './anchors';
@@ -18,12 +19,10 @@ const EVERY_MS = 2000;
 const HOUR_MS = 60 * 60 * 1000;
 /** Small enough that nobody else in the process waits for it. */
 const BATCH = 1000;
-/** Any number, the same in every process: one seals at a time. */
-const SEALING_LOCK = 7_382_912;
 
 /** Where the log stands. Below the horizon nothing can appear any more: every transaction there has ended. */
 const STAND = `
-  select pg_try_advisory_xact_lock(${SEALING_LOCK}) as held, l.id as log, pg_snapshot_xmin(pg_current_snapshot())::text as horizon,
+  select pg_try_advisory_xact_lock(${ADVISORY_LOCKS.auditSealing}) as held, l.id as log, pg_snapshot_xmin(pg_current_snapshot())::text as horizon,
          coalesce(b.seq, 0)::text as seq, b.head, coalesce(b.last_xid, '0')::text as xid, coalesce(b.last_id, 0)::text as id,
          pg_snapshot_xmin(pg_current_snapshot()) < coalesce(b.last_xid, '0') as behind
   from audit_log l left join (select * from audit_batches order by seq desc limit 1) b on true`;

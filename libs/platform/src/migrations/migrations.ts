@@ -2,11 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { MigrationFiles } from './migration-files';
 import { MigrationSession, type MigrationListener, type MigrationStatus, type WayBack } from './migration-session';
+import { ADVISORY_LOCKS } from '../persistence/advisory-locks';
 import type { DatabaseTarget } from '../persistence/connection';
 import { openConnection } from '../persistence/open-connection';
-
-/** Any number will do, as long as it is always the same: one migration run at a time and database. */
-const MIGRATION_LOCK = 7_382_910;
 
 /** The names of all migrations of this release, in order: `0001_platform`. */
 export const knownMigrations = (): string[] => new MigrationFiles().names();
@@ -75,7 +73,7 @@ export class Migrations {
       await takeLock(client);
       return await work(new MigrationSession(client, this.target.embedded, this.files, this.listener));
     } finally {
-      await client.query('select pg_advisory_unlock($1)', [MIGRATION_LOCK]).catch(() => undefined);
+      await client.query('select pg_advisory_unlock($1)', [ADVISORY_LOCKS.migrations]).catch(() => undefined);
       await client.end();
     }
   }
@@ -84,7 +82,7 @@ export class Migrations {
 /** By asking again and again: whoever waits inside a statement is waited for by an index that is built concurrently. */
 async function takeLock(connection: Client): Promise<void> {
   for (;;) {
-    const { rows } = await connection.query<{ held: boolean }>('select pg_try_advisory_lock($1) as held', [MIGRATION_LOCK]);
+    const { rows } = await connection.query<{ held: boolean }>('select pg_try_advisory_lock($1) as held', [ADVISORY_LOCKS.migrations]);
     if (rows[0]!.held) return;
     await sleep(100);
   }

@@ -1,10 +1,9 @@
 import type { Client, QueryResultRow } from 'pg';
 import { ConfigurationError } from '../config/config';
+import { ADVISORY_LOCKS } from './advisory-locks';
 import type { DatabaseTarget } from './connection';
 import { openConnection } from './open-connection';
 
-/** Any number will do, as long as it is always the same: one piece of maintenance at a time and database. */
-const MAINTENANCE_LOCK = 7_382_912;
 /** A login, or a database, may have ends of waits that are meant for requests. */
 const ENDLESS = 'set statement_timeout = 0; set lock_timeout = 0; set idle_in_transaction_session_timeout = 0';
 
@@ -68,7 +67,7 @@ async function own(client: Client): Promise<number> {
   await client.query(ENDLESS);
   const { rows } = await client.query<{ pid: number; held: boolean }>(
     'select pg_backend_pid() as pid, pg_try_advisory_lock($1) as held',
-    [MAINTENANCE_LOCK],
+    [ADVISORY_LOCKS.maintenance],
   );
   if (!rows[0]!.held) {
     throw new Error('Maintenance of this database runs already: wait for its end (select * from pg_stat_activity shows it).');

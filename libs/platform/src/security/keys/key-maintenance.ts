@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, QueryResultRow } from 'pg';
+import { ADVISORY_LOCKS } from '../../persistence/advisory-locks';
 import type { DatabaseTarget } from '../../persistence/connection';
 import { openConnection } from '../../persistence/open-connection';
 import { asOwner } from './as-owner';
@@ -8,7 +9,6 @@ import { INDEX_VERSION, KEYS_REMEMBERED_MS, type LearnerKeys } from './learner-k
 import { columnsToSeal, SealedTables, versionOf, type ColumnToSeal } from './sealed-tables';
 import type { WrappedKey } from './key-store';
 
-const LOCK = 7_382_911;
 /** Clocks of processes may differ so much. */
 const SKEW_MS = 2000;
 /** The longest time for which a transaction that has sealed something may still be open (connection.ts). */
@@ -45,7 +45,7 @@ export class KeyMaintenance {
   ): Promise<T> {
     const client = await openConnection(target, { patient: true });
     try {
-      await client.query(`select pg_advisory_lock(${LOCK})`);
+      await client.query(`select pg_advisory_lock(${ADVISORY_LOCKS.keys})`);
       await checkKeys(keys, (sql, values) => ask<CheckRow>(client, sql, values));
       const columns = await asOwner(client, () => columnsToSeal(client));
       return await work(new KeyMaintenance(client, keys, columns, new SealedTables(client, keys, tell)));
