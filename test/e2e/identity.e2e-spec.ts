@@ -53,6 +53,24 @@ describe.each(waysToRun)('identity, $name', (way) => {
       );
     });
 
+    it('is not given the id of a user who was deleted within the last hour: what is remembered of them stays with nobody', async () => {
+      const user = await run.newLearner();
+      await user.http.get('/v1/study/stats');
+      expect((await user.http.delete(`/v1/users/${user.id}`)).status).toBe(204);
+      const body = { id: user.id, email: newEmail(), password: newPassword() };
+      const refused = await run.http.post('/v1/users', body);
+      expectProblem(refused, 409, 'ID_TAKEN');
+      expect(refused.body.detail).toContain('within the last hour');
+      await sql(
+        run.databaseUrl,
+        `update audit_events set occurred_at = occurred_at - interval '50 minutes' where learner_id = $1 and action = 'user.deleted'`,
+        [user.id],
+      );
+      expectProblem(await run.http.post('/v1/users', body), 409, 'ID_TAKEN');
+      await sql(run.databaseUrl, `delete from audit_events where learner_id = $1 and action = 'user.deleted'`, [user.id]);
+      expect((await run.http.post('/v1/users', body)).status).toBe(201);
+    });
+
     it('takes an id that is a uuid of no version, too, and its user is served', async () => {
       const body = { id: `ffffffff-ffff-ffff-ffff-${randomUUID().slice(-12)}`, email: newEmail(), password: newPassword() };
       expect((await run.http.post('/v1/users', body)).status).toBe(201);

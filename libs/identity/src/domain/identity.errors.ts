@@ -6,6 +6,14 @@ export class EmailTaken extends DomainError {
   }
 }
 
+/** What processes remember of whoever had the id must not come to somebody else. */
+export class IdRests extends DomainError {
+  constructor() {
+    const message = 'The user who had this id was deleted within the last hour: choose another id, or come back later.';
+    super('conflict', 'ID_TAKEN', message);
+  }
+}
+
 export class ProfileExists extends DomainError {
   constructor() {
     super('conflict', 'PROFILE_EXISTS', 'This user has a profile already.');
@@ -88,6 +96,7 @@ export class PasswordRefused extends DomainError {
 }
 
 translateConstraints({
+  users_id_rests: () => new IdRests(),
   users_pkey: () => new IdTaken(),
   user_emails_pkey: () => new EmailTaken(),
   profiles_one_per_user: () => new ProfileExists(),
