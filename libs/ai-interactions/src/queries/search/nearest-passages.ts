@@ -27,10 +27,14 @@ export interface Nearest {
   isExact: boolean;
 }
 
-/** So many are compared exactly at once, or so many for each that is wanted, to learn how near the nearest are. */
-export const firstOf = (k: number) => Math.max(32, 3 * k);
-/** So many times as many come into question by their signs; where that is not enough, more; and then all. */
-export const WIDTHS = [6, 60];
+/** How many are compared exactly at once, to learn how near the nearest are, and how many come into question by their signs. */
+export interface Reach {
+  first: number;
+  width: number;
+}
+/** Where that is not enough, more; and then all. */
+export const reachesOf = (k: number): Reach[] =>
+  [1, 8].map((times) => times * Math.max(32, 3 * k)).map((first) => ({ first, width: 24 * first }));
 /** Where some learner's vectors need more, they need it again. */
 const WIDE_FOR_MS = 10 * 60_000;
 const COUNTED_FOR_MS = 60_000;
@@ -48,11 +52,11 @@ const PLANNED_EACH_TIME = 'set local plan_cache_mode = force_custom_plan; set lo
 export const DEVIATIONS = 2.33;
 const MOST_DEVIATIONS = 6;
 
-/** Of the signs: how many came into question, the most that differ among them, and the most that might matter. */
+/** Of the signs: how many came into question, how many of these might matter, and at which place by their signs the last of the nearest is. */
 export interface Candidates {
   candidates: number;
-  furthest: number | null;
-  bound: number | null;
+  within: number;
+  deepest: number | null;
 }
 
 interface Row extends Candidates {
@@ -61,20 +65,24 @@ interface Row extends Candidates {
   matched: number | null;
 }
 
+/** Of fewer, chance would say what is to be believed of the signs. */
+const LEAST_NEAREST = 10;
+
 /**
  * Of two vectors at an angle θ the differing signs are binomial: θ/π is the chance of each dimension (Charikar, Similarity Estimation
  * Techniques from Rounding Algorithms, STOC 2002). So next to none of those that are as near as the k-th best known one has more
- * differing signs than its share, and some standard deviations.
+ * differing signs than its share, and some standard deviations. That is for directions without a preference. Of models in whose vectors
+ * some dimensions outweigh others more signs differ; so many more as of the nearest that are known, and they vary as much as these.
  */
-const boundOf = (distance: string, dimensions: string, deviations: string) => `(
-  select ${dimensions} * share + ${deviations} * sqrt(${dimensions} * share * (1 - share))
-  from (select acos(greatest(-1, least(1, 1 - ${distance}))) / pi() as share) angle)`;
+const boundOf = (dimensions: string, deviations: string) => `
+  ${dimensions} * max(share) + greatest(0, avg(hamming - ${dimensions} * share))
+  + ${deviations} * greatest(stddev_pop(hamming - ${dimensions} * share), sqrt(${dimensions} * max(share) * (1 - max(share))))`;
 
 /** One learner's passages by the likeness of their vectors: by their signs first, or exactly, whichever is cheaper. */
 @Injectable()
 export class NearestPassages {
-  /** Which of the widths was enough the last time; the one after the last: none. */
-  private readonly widths = new LRUCache<string, number>({ max: LEARNERS, ttl: WIDE_FOR_MS });
+  /** Which of the reaches was enough the last time; the one after the last: none. */
+  private readonly reaches = new LRUCache<string, number>({ max: LEARNERS, ttl: WIDE_FOR_MS });
   private readonly counts = new LRUCache<string, number>({ max: LEARNERS, ttl: COUNTED_FOR_MS });
   deviations = DEVIATIONS;
 
@@ -83,13 +91,14 @@ export class NearestPassages {
   /** The k nearest of the scope: exactly min(k, matches) of them, nearly always the same as `findExactly`. @throws DatabaseUnavailable */
   async find(search: NearestSearch): Promise<Nearest> {
     const corpus = corpusOf(search);
-    const first = firstOf(search.k);
-    for (let at = this.widths.get(corpus) ?? 0; at < WIDTHS.length; at++) {
-      const width = first * WIDTHS[at]!;
-      if ((this.counts.get(corpus) ?? Infinity) <= Math.max(first, width / 4)) break; // to compare them all costs no more
-      const row = await this.ask(search, { first, width });
-      if (isEnough(row, width)) return this.nearest(search, row, false);
-      this.widths.set(corpus, at + 1);
+    const reaches = reachesOf(search.k);
+    for (let at = this.reaches.get(corpus) ?? 0; at < reaches.length; at++) {
+      const reach = reaches[at]!;
+      if ((this.counts.get(corpus) ?? Infinity) <= 4 * reach.first) break; // to compare them all costs no more
+      const row = await this.ask(search, reach);
+      if (isEnough(row, reach)) return this.nearest(search, row, false);
+      // That one vector is a surprise says little of the next search.
+      if (isNarrow(row) || at === reaches.length - 1) this.reaches.set(corpus, at + 1);
     }
     return this.findExactly(search);
   }
@@ -104,8 +113,8 @@ export class NearestPassages {
     this.deviations = Math.min(this.deviations + 1, MOST_DEVIATIONS);
   }
 
-  /** @param signs how many come into question by their signs, and how many of these are compared exactly at once; undefined: all */
-  private async ask(search: NearestSearch, signs?: { first: number; width: number }): Promise<Row> {
+  /** @param reach undefined: all are compared */
+  private async ask(search: NearestSearch, reach?: Reach): Promise<Row> {
     const { actor, vector, spaces, k, scope, show } = search;
     const parameters = new Parameters();
     const userId = parameters.add(ownerOf(actor));
@@ -114,7 +123,7 @@ export class NearestPassages {
     const vectors = `passage_vectors v where ${space}${isInScope('v', 'passage_id', userId, scope, parameters)}`;
     const most = `${parameters.add(k)}::int`;
     const compared =
-      signs === undefined
+      reach === undefined
         ? exactly(vectors, question)
         : bySigns({
             ...{
@@ -124,8 +133,8 @@ export class NearestPassages {
               embedding: 'embedding',
             },
             ...{ question, most },
-            first: parameters.add(signs.first),
-            width: parameters.add(signs.width),
+            first: parameters.add(reach.first),
+            width: parameters.add(reach.width),
             dimensions: `${parameters.add(dimensionsOf(vector))}::float8`,
             deviations: `${parameters.add(this.deviations)}::float8`,
           });
@@ -137,7 +146,7 @@ export class NearestPassages {
          select passage_id, document_id, distance from compared order by distance, document_id, passage_id limit ${most}
        )
        select (select count(*) from compared)::int as compared,
-         ${CANDIDATES},
+         ${candidatesOf(most)},
          ${isCounted ? `(select count(*) from ${vectors})::int` : 'null::int'} as matched, (${show(userId)}) as found`,
       parameters.values,
       (count ?? 0) > MANY ? PLANNED_EACH_TIME : PLANNED_ONCE,
@@ -162,9 +171,17 @@ export function dimensionsOf(vector: readonly number[]): number {
 const corpusOf = ({ actor, spaces }: NearestSearch) => `${ownerOf(actor)} ${spaces.join()}`;
 const isWhole = ({ where, except }: PassageScope) => !where && except.length === 0;
 
-/** Whether what did not come into question differs in more signs than what is near enough. */
-export const isEnough = ({ candidates, furthest, bound }: Candidates, width: number) =>
-  candidates < width || bound === null || furthest! > bound;
+/** Twice as many are compared as might matter. */
+const isNarrow = ({ candidates, within }: Candidates) => candidates < 2 * within;
+
+/**
+ * Whether all have been compared; or twice as many as might matter, without finding one of the nearest among those that should not. If the
+ * signs told nothing, in the second half would be as many as in the first: of ten none in one of a thousand cases.
+ */
+export function isEnough(row: Candidates, { width }: Reach): boolean {
+  if (isNarrow(row)) return row.candidates < width;
+  return (row.deepest ?? 0) <= row.within;
+}
 
 /** What a search by signs is made of, as SQL; what has no other comment is a parameter. */
 interface BySigns {
@@ -184,7 +201,7 @@ interface BySigns {
   deviations: string;
 }
 
-/** Those whose signs differ least; of them the first are compared exactly, then those that may still be nearer. @returns CTEs */
+/** Those whose signs differ least; of them the first are compared exactly, then twice as many as may still be nearer. @returns CTEs */
 export function bySigns(parts: BySigns): string {
   const { vectors, fields, ids, embedding, question, most, first, width, dimensions, deviations } = parts;
   // The sub-select is evaluated once, not for each row.
@@ -195,23 +212,33 @@ export function bySigns(parts: BySigns): string {
         select ${fields}, ${hamming} as hamming from ${vectors} order by hamming limit ${width}
       ) candidate
     ), first as materialized (
-      select ${ids}, ${embedding} <=> ${question} as distance from candidates where place <= ${first}
+      select ${ids}, place, hamming, ${embedding} <=> ${question} as distance from candidates where place <= ${first}
     ), bound as materialized (
-      select ${boundOf('distance', dimensions, deviations)} as hamming
-      from (select distance from first order by distance offset ${most} - 1 limit 1) worst
+      select ${boundOf(dimensions, deviations)} as hamming from (
+        select hamming, acos(greatest(-1, least(1, 1 - distance))) / pi() as share
+        from first order by distance limit ${leastOf(most)}
+      ) nearest
+    ), reach as materialized (
+      select greatest(${first}, count(*) filter (where hamming <= (select hamming from bound)))::int as within from candidates
     ), compared as materialized (
-      select * from first
+      select ${ids}, place, distance from first
       union all
-      select ${ids}, ${embedding} <=> ${question} from candidates
-      where place > ${first} and hamming <= (select hamming from bound)
+      select ${ids}, place, ${embedding} <=> ${question} from candidates
+      where place > ${first} and place <= 2 * (select within from reach)
     )`;
 }
 
-/** SQL that shows them as Candidates. */
-export const CANDIDATES = `
-  (select count(*) from candidates)::int as candidates, (select max(hamming) from candidates) as furthest,
-  (select hamming from bound) as bound`;
+const leastOf = (most: string) => `greatest(${most}, ${LEAST_NEAREST})`;
+
+/** SQL that shows them as Candidates. @param most as for `bySigns` */
+export const candidatesOf = (most: string) => `
+  (select count(*) from candidates)::int as candidates, (select within from reach) as within,
+  (select max(place) from (select place from compared order by distance limit ${leastOf(most)}) nearest)::int as deepest`;
+
+/** SQL of the same names where the signs are not looked at. */
+export const WITHOUT_SIGNS = `candidates as (select where false), reach as (select 0 as within)`;
 
 const exactly = (vectors: string, question: string) => `
-  candidates as (select null::float8 as hamming where false), bound as (select null::float8 as hamming),
-  compared as materialized (select v.passage_id, v.document_id, v.embedding <=> ${question} as distance from ${vectors})`;
+  ${WITHOUT_SIGNS}, compared as materialized (
+    select v.passage_id, v.document_id, 0 as place, v.embedding <=> ${question} as distance from ${vectors}
+  )`;

@@ -4,14 +4,15 @@ import { LRUCache } from 'lru-cache';
 import { EMBEDDING_DIMENSIONS, vectorBytes } from '../../domain/vector';
 import {
   bySigns,
-  CANDIDATES,
+  candidatesOf,
   DEVIATIONS,
   dimensionsOf,
-  firstOf,
   isEnough,
-  WIDTHS,
+  reachesOf,
+  WITHOUT_SIGNS,
   type Candidates,
   type NearestSearch,
+  type Reach,
 } from './nearest-passages';
 import { Parameters } from './parameters';
 import { holdsFor } from './passage-scope';
@@ -80,9 +81,9 @@ export class SharedNearestPassages {
 
   /** The k nearest of the scope: exactly min(k, matches) of them. @throws DatabaseUnavailable */
   async find(search: SharedNearestSearch): Promise<SharedNearest> {
-    for (const width of WIDTHS.map((times) => times * firstOf(search.k))) {
-      const row = await this.ask(search, width);
-      if (row.byIndex || isEnough(row, width)) return nearestOf(row, row.byIndex ? 'index' : 'signs');
+    for (const reach of reachesOf(search.k)) {
+      const row = await this.ask(search, reach);
+      if (row.byIndex || isEnough(row, reach)) return nearestOf(row, row.byIndex ? 'index' : 'signs');
     }
     return this.findExactly(search);
   }
@@ -92,8 +93,8 @@ export class SharedNearestPassages {
     return nearestOf(await this.ask(search), 'each');
   }
 
-  /** @param width how many come into question by their signs, where the index is not asked; undefined: each is compared */
-  private async ask(search: SharedNearestSearch, width?: number): Promise<Row> {
+  /** @param reach where the index is not asked; undefined: each is compared */
+  private async ask(search: SharedNearestSearch, reach?: Reach): Promise<Row> {
     const { actor, vector, spaces, k, scope, show } = search;
     const parameters = new Parameters();
     const question = `(select l2_normalize(${parameters.add(vectorBytes(vector))}::vector)::halfvec(${EMBEDDING_DIMENSIONS}))`;
@@ -110,15 +111,15 @@ export class SharedNearestPassages {
     const ofIndex = `${passages}${scope.where ? ` and ${isMatching} is true` : ''}`;
     const ofOthers = `${passages}${scope.where ? ` and ${isMatching}` : ''} and (select count(*) from by_index) < ${most}`;
     const compared =
-      width === undefined
+      reach === undefined
         ? exactly(ofOthers, question)
         : bySigns({
             ...{ vectors: ofOthers, fields: 'v.user_id, v.id as passage_id, v.document_id', ids: IDS, embedding: EMBEDDING },
-            ...{ question, most, first: parameters.add(firstOf(k)), width: parameters.add(width) },
+            ...{ question, most, first: parameters.add(reach.first), width: parameters.add(reach.width) },
             dimensions: `${parameters.add(dimensionsOf(vector))}::float8`,
             deviations: `${parameters.add(DEVIATIONS)}::float8`,
           });
-    const [few, leastShare] = width === undefined ? [Infinity, 1] : [this.few, this.leastShare];
+    const [few, leastShare] = reach === undefined ? [Infinity, 1] : [this.few, this.leastShare];
     const [row] = await this.database.query<Row & object>(
       actor,
       `with matching as materialized (
@@ -133,10 +134,10 @@ export class SharedNearestPassages {
          and (select by_index from choice) order by v.embedding <=> ${question} limit ${most}
        ), ${compared}, nearest as materialized (
          select ${IDS}, distance from (
-           select * from compared union all select * from by_index where (select count(*) from by_index) = ${most}
+           select ${IDS}, distance from compared union all select ${IDS}, distance from by_index where (select count(*) from by_index) = ${most}
          ) found order by distance, document_id, passage_id limit ${most}
        )
-       select matched::int, (select count(*) from by_index) = ${most} as "byIndex", ${CANDIDATES}, (${show}) as found from choice`,
+       select matched::int, (select count(*) from by_index) = ${most} as "byIndex", ${candidatesOf(most)}, (${show}) as found from choice`,
       parameters.values,
       bySettings(Math.min(WIDEST, Math.max(WIDTH, WIDTH_FOR_EACH * k))),
     );
@@ -157,9 +158,8 @@ const EMBEDDING =
   '(select p.embedding from published_passages p where p.user_id = candidates.user_id and p.id = candidates.passage_id)';
 
 const exactly = (vectors: string, question: string) => `
-  candidates as (select null::float8 as hamming where false), bound as (select null::float8 as hamming),
-  compared as materialized (
-    select v.user_id, v.id as passage_id, v.document_id, v.embedding <=> ${question} as distance from ${vectors}
+  ${WITHOUT_SIGNS}, compared as materialized (
+    select v.user_id, v.id as passage_id, v.document_id, 0 as place, v.embedding <=> ${question} as distance from ${vectors}
   )`;
 
 /** Everything that is published. */
