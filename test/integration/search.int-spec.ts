@@ -351,8 +351,10 @@ describe('Searching documents', () => {
       cara,
       contents.map((content) => ({ ...newKnown(), content })),
     );
+    const roomless = fill((nr) => `${String.fromCodePoint((nr < 20_000 ? 0x4e00 : 0x20000) + nr)} `); // for so many a tsvector has no room
+    await keep(cara, [{ ...newKnown(), content: roomless }]);
     const { items } = await search({ vector: vector(), k: 10 }, cara);
-    expect(items).toHaveLength(contents.length);
+    expect(items).toHaveLength(contents.length + 1);
     expect(Math.max(...items.map(({ passage }) => [...passage.text].length))).toBe(10_000);
   });
 
