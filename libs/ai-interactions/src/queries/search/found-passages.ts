@@ -53,6 +53,7 @@ export const SAME = 0.03;
 const SHOW = `
   with given as (
     select given.id, score, nr, v.signs from unnest($2::uuid[], $3::float8[]) with ordinality given (id, score, nr)
+    join document_passages p on p.user_id = $1 and p.id = given.id -- which has not gone since it was ranked
     left join passage_vectors v on v.user_id = $1 and v.passage_id = given.id and v.space = any($4::smallint[])
   ), shown as (
     select id, score, nr, exists (

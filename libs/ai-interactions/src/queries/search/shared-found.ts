@@ -18,6 +18,9 @@ const SHOW = `
     from unnest($2::uuid[], $3::uuid[], $4::float8[]) with ordinality given (id, publisher, score, nr)
     left join passage_vectors v on given.publisher is null and v.user_id = $1 and v.passage_id = given.id and v.space = any($5::smallint[])
     left join published_passages p on p.user_id = given.publisher and p.id = given.id and p.space = any($5::smallint[])
+    where case when publisher is null -- and has not gone since it was ranked
+      then exists (select from document_passages o where o.user_id = $1 and o.id = given.id)
+      else exists (select from published_passages o where o.user_id = publisher and o.id = given.id) end
   ), shown as (
     select *, exists (
         select from given better where better.nr < given.nr and better.signs <~> given.signs <= $6::float8
