@@ -13,7 +13,7 @@ export class DocumentTypeUnknown extends ValidationFailed {
   }
 }
 
-const USE = 'Use type or metadata, and of operators $eq, $in, $gt, $gte, $lt, $lte, $exists or $contains.';
+const USE = 'Use type or metadata, and of operators $eq, $in (of 100 at most), $gt, $gte, $lt, $lte, $exists or $contains.';
 
 export class FilterUnknown extends DomainError {
   constructor(keys: readonly string[]) {

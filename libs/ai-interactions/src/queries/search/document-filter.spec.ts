@@ -29,6 +29,7 @@ describe('The filter of a search', () => {
     ['a field of the search', { author: 'x' }],
     ['an operator', { metadata: { year: { $near: 1 } } }],
     ['a value of an operator', { metadata: { year: { $gte: { $gte: 1 } } } }],
+    ['a list that is too long', { metadata: { year: { $in: Array.from({ length: 101 }, (_, nr) => nr) } } }],
     ['a list that is none', { metadata: { year: { $in: 2024 } } }],
     ['an operator beside a field', { metadata: { year: { $gte: 2024, month: 5 } } }],
   ])('AI-10 is refused by name if it is not known: %s', (_, filter) => {

@@ -6,7 +6,7 @@ export interface DocumentFilter {
   type?: string | { $in: string[] };
   /**
    * Field → what it has to be: a value that the metadata contain (`@>`, so an object may be partial), or conditions that all hold:
-   * `$eq`, `$in`, `$gt`, `$gte`, `$lt`, `$lte` with values, `$exists` with true or false, `$contains` with an element of an array.
+   * `$eq`, `$in` (at most 100), `$gt`, `$gte`, `$lt`, `$lte` with values, `$exists` with true or false, `$contains` with an element of an array.
    */
   metadata?: Record<string, unknown>;
 }
@@ -46,7 +46,7 @@ function pathsOf(field: string, condition: Record<string, unknown>): string[] {
   return Object.entries(condition).map(([operator, value]) => {
     const comparison = COMPARISONS[operator];
     if (comparison && isScalar(value)) return `(${at} ${comparison} ${JSON.stringify(value)})`;
-    if (operator === '$in' && Array.isArray(value) && value.every(isScalar)) {
+    if (operator === '$in' && Array.isArray(value) && value.length <= MOST_ALTERNATIVES && value.every(isScalar)) {
       return value.length === 0 ? '(1 == 0)' : `(${value.map((each) => `${at} == ${JSON.stringify(each)}`).join(' || ')})`;
     }
     if (operator === '$exists' && typeof value === 'boolean') return value ? `exists(${at})` : `!exists(${at})`;
@@ -54,5 +54,8 @@ function pathsOf(field: string, condition: Record<string, unknown>): string[] {
     throw new FilterUnknown([`metadata.${field}.${operator}`]);
   });
 }
+
+/** PostgreSQL goes down into each alternative from the one before. */
+const MOST_ALTERNATIVES = 100;
 
 const isScalar = (value: unknown): value is Scalar => value === null || ['string', 'number', 'boolean'].includes(typeof value);
