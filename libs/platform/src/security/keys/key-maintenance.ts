@@ -11,8 +11,9 @@ import type { WrappedKey } from './key-store';
 
 /** Clocks of processes may differ so much. */
 const SKEW_MS = 2000;
-/** The longest time for which a transaction that has sealed something may still be open (connection.ts). */
-const LONGEST_TRANSACTION_MS = 16_000;
+/** A transaction that has sealed something writes within so long: no statement waits longer, and no transaction idles longer (connection.ts). */
+const LONGEST_UNTIL_WRITTEN_MS = 16_000;
+const LOOK_EVERY_MS = 200;
 
 export interface KeyStatus {
   currentMaster: string;
@@ -119,7 +120,8 @@ export class KeyMaintenance {
     await sleep(Math.max(0, activeFrom + SKEW_MS - Date.now()));
     let sealed = 0;
     for (const [userId, version] of newest) sealed += await this.sealAnew(userId, version);
-    await sleep(LONGEST_TRANSACTION_MS);
+    await sleep(LONGEST_UNTIL_WRITTEN_MS);
+    await this.untilWritersEnd();
     let unreadable = 0;
     for (const [userId, version] of newest) {
       sealed += await this.sealAnew(userId, version); // what was under way meanwhile
@@ -128,6 +130,13 @@ export class KeyMaintenance {
       if (left === 0) await this.dropOlder(userId, version);
     }
     return { sealed, unreadable };
+  }
+
+  /** Every transaction that has written by now: what it has sealed nobody else sees before. */
+  private async untilWritersEnd(): Promise<void> {
+    const [now] = await ask<{ xid: string }>(this.client, 'select pg_snapshot_xmax(pg_current_snapshot())::text as xid');
+    const ended = 'select pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8 as "haveEnded"';
+    while (!(await ask<{ haveEnded: boolean }>(this.client, ended, [now!.xid]))[0]!.haveEnded) await sleep(LOOK_EVERY_MS);
   }
 
   private async dropOlder(userId: string, version: number): Promise<void> {
