@@ -1,43 +1,33 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createClient, type RedisClientType } from 'redis4';
+import { loadSettings, RedisConnections } from '@studently/platform';
 import { ClusterNotifier } from '../../libs/platform/src/realtime/cluster-notifier';
 import { MemoryNotifier } from '../../libs/platform/src/realtime/memory-notifier';
 import type { Notifier } from '../../libs/platform/src/realtime/notifier';
 import { RedisNotifier } from '../../libs/platform/src/realtime/redis-notifier';
-import { until } from '../e2e/support';
+import { until, withRedis } from '../e2e/support';
 import { connectToCommonCluster } from '../support/common-cluster';
 import { startRedis, type RedisServer } from '../support/servers';
 
 let redis: RedisServer;
-let client: RedisClientType;
 let cluster: Awaited<ReturnType<typeof connectToCommonCluster>>;
-/** As the application's own client: while Redis is away a command fails at once. */
-const connect = async () => {
-  const one = createClient({ url: redis.url, disableOfflineQueue: true, socket: { reconnectStrategy: 50 } }) as RedisClientType;
-  one.on('error', () => undefined);
-  return one.connect();
-};
-const open: (RedisNotifier | ClusterNotifier)[] = [];
-const notifier = (of = client) => {
-  const one = new RedisNotifier(of);
-  open.push(one);
+const open: { onApplicationShutdown(): unknown }[] = [];
+const opened = <One extends { onApplicationShutdown(): unknown }>(one: One): One => {
+  open.unshift(one); // a notifier ends before its connections
   return one;
 };
-const clusterNotifier = () => {
-  const one = new ClusterNotifier(cluster.cluster);
-  open.push(one);
-  return one;
+/** With connections of its own, as a process has them. */
+const notifier = (url = redis.url) => {
+  const connections = opened(new RedisConnections(loadSettings({ DATABASE_URL: 'postgres://unused/unused', REDIS_URL: url })));
+  return opened(new RedisNotifier(connections.toSingle(url)));
 };
 beforeAll(async () => {
   redis = await startRedis();
-  client = await connect();
   cluster = await connectToCommonCluster();
 });
 afterAll(async () => {
   for (const one of open) await one.onApplicationShutdown();
   await cluster?.close();
-  await client?.disconnect();
   await redis?.stop();
 });
 
@@ -54,7 +44,7 @@ async function untilHeard(teller: Notifier, learner: string, heard: string[]): P
 
 describe.each<[string, () => Notifier]>([
   ['Redis', () => notifier()],
-  ['a Redis Cluster', clusterNotifier],
+  ['a Redis Cluster', () => opened(new ClusterNotifier(cluster.cluster))],
   ['memory', () => new MemoryNotifier()],
 ])('A notifier in %s', (_where, make) => {
   it('TU-5 tells whoever listens to the learner, in order, and nobody else', async () => {
@@ -90,27 +80,45 @@ describe('A notifier in Redis', () => {
     const ada = randomUUID();
     const heard: string[] = [];
     notifier().listen(ada, (xid) => heard.push(xid));
-    const other = await connect();
-    await untilHeard(notifier(other), ada, heard);
-    await other.disconnect();
+    await untilHeard(notifier(), ada, heard);
   });
 
-  it('goes on when Redis was away, also for who has begun to listen meanwhile, and takes nothing but ids', async () => {
-    const one = notifier();
-    const [ada, ben] = [randomUUID(), randomUUID()];
-    const heard: Record<string, string[]> = { [ada]: [], [ben]: [] };
-    one.listen(ada, (xid) => heard[ada]!.push(xid));
-    await untilHeard(one, ada, heard[ada]!);
-    await redis.stop('SIGKILL');
-    one.tell(ada, '3'); // is lost, and nobody fails
-    one.listen(ben, (xid) => heard[ben]!.push(xid));
-    await sleep(200);
-    redis = await redis.restart();
-    await until(async () => client.isReady);
-    for (const learner of [ada, ben]) await untilHeard(one, learner, heard[learner]!);
-    await client.sPublish(`events:{u:${ada}}`, 'garbage');
+  it('goes on whenever Redis was away, also for who has begun to listen or has ceased meanwhile, and takes nothing but ids', async () => {
+    const [one, other] = [notifier(), notifier()];
+    const [ada, ben, eve] = [randomUUID(), randomUUID(), randomUUID()];
+    const heard: Record<string, string[]> = { [ada]: [], [ben]: [], [eve]: [] };
+    const listen = (learner: string) => one.listen(learner, (xid) => heard[learner]!.push(xid));
+    for (const learner of [ada, eve]) listen(learner);
+    for (const learner of [ada, eve]) await untilHeard(one, learner, heard[learner]!);
+    for (const outage of [1, 2]) {
+      await redis.stop('SIGKILL');
+      one.tell(ada, '3'); // is lost, and nobody fails
+      if (outage === 1) listen(ben);
+      one.ignore(eve);
+      await sleep(200);
+      redis = await redis.restart();
+      for (const teller of [one, other]) for (const learner of [ada, ben]) await untilHeard(teller, learner, heard[learner]!);
+    }
+    await withRedis(redis.url, async (client) => {
+      expect(await client.sendCommand(['PUBSUB', 'SHARDNUMSUB', `events:{u:${eve}}`])).toEqual([`events:{u:${eve}}`, 0]);
+      await client.sPublish(`events:{u:${ada}}`, 'garbage');
+    });
     one.tell(ada, '4');
     await until(async () => heard[ada]!.length > 0);
     expect(heard[ada]).toEqual(['4']);
-  });
+  }, 30_000);
+
+  it('tells and hears once Redis is there, which was away at the start', async () => {
+    let late = await startRedis();
+    await late.stop();
+    const one = notifier(late.url);
+    const ada = randomUUID();
+    const heard: string[] = [];
+    one.listen(ada, (xid) => heard.push(xid));
+    one.tell(ada, '3');
+    await sleep(1500); // it has tried again
+    late = await late.restart();
+    await untilHeard(one, ada, heard);
+    await late.stop();
+  }, 30_000);
 });
