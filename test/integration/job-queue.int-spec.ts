@@ -7,10 +7,14 @@ import { JobsRedis } from '../../libs/platform/src/jobs/jobs-redis';
 import { MemoryJobQueue } from '../../libs/platform/src/jobs/memory-job-queue';
 import { until, withRedis } from '../e2e/support';
 import { startRedis, type RedisServer } from '../support/servers';
+import { TcpProxy } from '../support/tcp-proxy';
 
 const JOB = 'do-it';
 const settingsOf = (redis: RedisServer) => loadSettings({ DATABASE_URL: 'postgres://unused/unused', REDIS_URL: redis.url });
 const bullQueue = (redis: RedisServer, together = 1) => new BullJobQueue(new JobsRedis(settingsOf(redis)), () => together);
+/** Until Redis is reached. */
+const untilItTakes = (queue: JobQueue, id: number) =>
+  until(() => queue.add(JOB, deliveries(id)).then(() => true).catch(() => false)); // prettier-ignore
 const deliveries = (...ids: number[]): Delivery[] => ids.map((id) => ({ id: String(id), taken: 0 }));
 
 describe('RED-6 the queue of jobs', () => {
@@ -130,6 +134,7 @@ describe('RED-6 the queue of jobs', () => {
       expect(keys).toContain(`{jobs}:${JOB}:1-0`);
       expect(keys.filter((key) => !key.startsWith('{jobs}:'))).toEqual([]);
       expect(await client.hGet(`{jobs}:${JOB}:1-0`, 'data')).toBe('[{"id":"1","taken":0}]');
+      await client.flushAll();
     });
     await queue.close();
   });
@@ -146,7 +151,7 @@ describe('RED-6 the queue of jobs', () => {
     await expect(queue.ping()).rejects.toThrow();
     await expect(queue.add(JOB, deliveries(2))).rejects.toThrow();
     server = await server.restart();
-    await until(() => queue.add(JOB, deliveries(3)).then(() => true).catch(() => false)); // prettier-ignore
+    await untilItTakes(queue, 3);
     await until(async () => done.length === 2);
     expect(done).toEqual(['1', '3']);
     process.kill(server.pid, 'SIGSTOP');
@@ -156,6 +161,23 @@ describe('RED-6 the queue of jobs', () => {
     expect(performance.now() - start).toBeLessThan(10_000);
     await server.stop('SIGKILL');
   }, 40_000);
+
+  it('gives up connections on which nothing comes back, though nobody has ended them', async () => {
+    const proxy = await TcpProxy.before(redis.port);
+    const queue = bullQueue({ ...redis, url: `redis://127.0.0.1:${proxy.port}` });
+    const done: string[] = [];
+    queue.work(JOB, 1, async ({ id }) => void done.push(id));
+    await untilItTakes(queue, 1);
+    await until(async () => done.length === 1);
+    proxy.forget();
+    const forgotten = performance.now();
+    await untilItTakes(queue, 2);
+    expect(performance.now() - forgotten).toBeLessThan(5000);
+    await until(async () => done.length === 2, 30_000);
+    await queue.close();
+    await proxy.close();
+    await withRedis(redis.url, (client) => client.flushAll());
+  }, 60_000);
 
   it('warns of a Redis that evicts keys, and of nothing else', async () => {
     const jobs = new JobsRedis(settingsOf(redis));

@@ -93,6 +93,16 @@ describe('A TCP proxy', () => {
     await listener.until('heard');
   });
 
+  it('swallows what comes on the connections that it has forgotten, and passes on what comes on others', async () => {
+    const forgotten = await open();
+    proxy.forget();
+    const other = await open();
+    for (const line of [forgotten, other]) line.socket.write('one');
+    await other.until('one');
+    await sleep(50);
+    expect([forgotten.text, forgotten.socket.destroyed]).toEqual(['', false]);
+  });
+
   it('breaks an answer off in its middle', async () => {
     const line = await open();
     await proxy.set({ kind: 'truncated', bytes: 3 });

@@ -58,6 +58,11 @@ export class TcpProxy {
     return this.set(HEALTHY);
   }
 
+  /** Nothing comes through the connections that are there any more; others pass. So does a NAT that has forgotten them. */
+  forget(): void {
+    for (const pair of this.pairs) pair.hasLost = true;
+  }
+
   /** Ends all connections without a word, once. */
   reset(): void {
     for (const pair of this.pairs) pair.reset();

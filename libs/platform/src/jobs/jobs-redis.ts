@@ -11,6 +11,12 @@ export const jobsUrlOf = ({ REDIS_JOBS_URL, REDIS_URL }: Settings): string | und
 /** A failover takes seconds; who has patience outlasts it. */
 const OUTLAST_FAILOVER: ClusterOptions = { maxRedirections: 50, retryDelayOnFailover: 200, retryDelayOnClusterDown: 200 };
 
+/**
+ * A connection on which an answer is owed for so long is given up: whoever is in between may have forgotten it, and TCP takes a quarter of
+ * an hour to notice. BullMQ waits for work for up to 10 s.
+ */
+const SILENT_MS = { impatient: 2500, patient: 12_000 };
+
 /** BullMQ speaks ioredis. Every connection of its queues and workers is made here; they open in the background. */
 export class JobsRedis {
   private readonly logger = new Logger(JobsRedis.name);
@@ -21,12 +27,12 @@ export class JobsRedis {
 
   /** For those who hand over: while Redis is away, or does not answer, a command fails. */
   impatient(): Redis | Cluster {
-    return this.connect(AT_ONCE, { maxRetriesPerRequest: 0, commandTimeout: 2000 });
+    return this.connect(AT_ONCE, { maxRetriesPerRequest: 0, commandTimeout: 2000, socketTimeout: SILENT_MS.impatient });
   }
 
   /** For those who wait for work: as long as it takes. */
   patient(): Redis | Cluster {
-    return this.connect(OUTLAST_FAILOVER, { maxRetriesPerRequest: null });
+    return this.connect(OUTLAST_FAILOVER, { maxRetriesPerRequest: null, socketTimeout: SILENT_MS.patient });
   }
 
   /**
