@@ -179,6 +179,25 @@ describe('RED-6 the queue of jobs', () => {
     await withRedis(redis.url, (client) => client.flushAll());
   }, 60_000);
 
+  it('leaves nothing on its connection of what an outage has made useless', async () => {
+    const proxy = await TcpProxy.before(redis.port);
+    const jobs = new JobsRedis(settingsOf({ ...redis, url: `redis://127.0.0.1:${proxy.port}` }));
+    const queue = new BullJobQueue(jobs, () => 1);
+    const listeners = () => ['error', 'close', 'ready'].map((event) => jobs['connections'][0]!.listenerCount(event));
+    await untilItTakes(queue, 1);
+    const before = listeners();
+    for (const outage of [2, 3]) {
+      await proxy.set({ kind: 'refuse' });
+      await sleep(300);
+      await proxy.heal();
+      await untilItTakes(queue, outage);
+    }
+    expect(listeners()).toEqual(before);
+    await queue.close();
+    await proxy.close();
+    await withRedis(redis.url, (client) => client.flushAll());
+  });
+
   it('warns of a Redis that evicts keys, and of nothing else', async () => {
     const jobs = new JobsRedis(settingsOf(redis));
     expect(await jobs.warnings()).toEqual([]);

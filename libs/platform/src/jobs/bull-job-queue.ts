@@ -77,17 +77,19 @@ export class BullJobQueue implements JobQueue {
   /** BullMQ opens a queue once; without a connection it would never be open. */
   private queue(job: string): Queue {
     if (this.connection.status !== 'ready') throw new Error('The Redis of the jobs is away.');
-    let queue = this.queues.get(job);
-    if (!queue) {
-      queue = new Queue(job, {
-        connection: this.connection,
-        prefix: PREFIX,
-        skipVersionCheck: true,
-        streams: { events: { maxLen: 100 } },
-      });
-      queue.on('error', () => this.queues.delete(job));
-      this.queues.set(job, queue);
-    }
+    const known = this.queues.get(job);
+    if (known) return known;
+    const queue = new Queue(job, {
+      connection: this.connection,
+      prefix: PREFIX,
+      skipVersionCheck: true,
+      streams: { events: { maxLen: 100 } },
+    });
+    queue.on('error', () => {
+      if (this.queues.get(job) === queue) this.queues.delete(job);
+      queue.close().catch(() => undefined); // else its listeners would stay on the connection, with each outage some more
+    });
+    this.queues.set(job, queue);
     return queue;
   }
 }
