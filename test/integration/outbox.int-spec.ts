@@ -162,6 +162,32 @@ describe('DC-5 the outbox', () => {
     expect(await waiting()).toEqual([]);
   });
 
+  it('a backlog of thousands is delivered a batch at a time, each message once, and what cannot be delivered holds up nothing', async () => {
+    const another = new OutboxRelay(contexts.app.get(Database), consumers, lagMetric(), true); // that has not ended
+    const isHopeless = (subjectId: string) => Number(subjectId) % 100 === 0;
+    const heard: string[] = [];
+    let [underWay, most] = [0, 0];
+    consumers.on(Counted, async ({ subjectId }) => {
+      most = Math.max(most, ++underWay);
+      await sleep(20); // one after the other 3,000 would take a minute, and each batch the whole of its lease
+      underWay--;
+      if (isHopeless(subjectId)) throw new Error('never');
+      heard.push(subjectId);
+    });
+    await rows(
+      `insert into outbox (topic, payload) select 'test.counted', jsonb_build_object('subjectId', n::text) from generate_series(1, 3000) n`,
+    );
+    await rows(`update outbox set available_at = clock_timestamp() - interval '1 minute'`);
+    const started = performance.now();
+    await another.empty();
+    expect(performance.now() - started).toBeLessThan(20_000);
+    expect(most).toBe(100);
+    const all = Array.from({ length: 3000 }, (_, n) => String(n + 1));
+    expect(heard.sort()).toEqual(all.filter((id) => !isHopeless(id)).sort());
+    const left = await rows<{ id: string }>(`select payload ->> 'subjectId' as id from outbox`);
+    expect(left.map(({ id }) => id).sort()).toEqual(all.filter(isHopeless).sort());
+  });
+
   it('is not blocked by rows that another transaction holds', async () => {
     const heard: string[] = [];
     consumers.on(Counted, async (event) => void heard.push(event.subjectId));

@@ -77,26 +77,29 @@ export class OutboxRelay implements OnApplicationBootstrap, OnApplicationShutdow
     while (batch.taken === BATCH && batch.delivered > 0 && !this.stopped);
   }
 
-  /** Delivers one batch. */
+  /** Delivers one batch, all of it together: consumers rely on no order, and one after the other it could outlast its lease. */
   async relay(): Promise<{ taken: number; delivered: number }> {
     const rows = await this.database.write<OutboxRow>(SYSTEM, TAKE, [BATCH]);
     const done: string[] = [];
     const failed: string[] = [];
-    for (const row of rows) {
-      try {
-        await this.consumers.deliver(row.topic, row.payload);
-        done.push(row.id);
-      } catch (error) {
-        failed.push(row.id);
-        // At the first, second, fourth, eighth … time: an outage should not fill the log.
-        if (Number.isInteger(Math.log2(row.attempts))) {
-          this.logger.warn(`${row.topic} has failed ${row.attempts} times: ${error instanceof Error ? error.name : 'failure'}`);
-        }
-      }
-    }
+    await Promise.all(rows.map(async (row) => ((await this.deliver(row)) ? done : failed).push(row.id)));
     if (done.length > 0) await this.database.write(SYSTEM, DONE, [done]);
     if (failed.length > 0) await this.database.write(SYSTEM, LATER, [failed]);
     return { taken: rows.length, delivered: done.length };
+  }
+
+  /** @returns whether it is delivered */
+  private async deliver({ topic, payload, attempts }: OutboxRow): Promise<boolean> {
+    try {
+      await this.consumers.deliver(topic, payload);
+      return true;
+    } catch (error) {
+      // At the first, second, fourth, eighth … time: an outage should not fill the log.
+      if (Number.isInteger(Math.log2(attempts))) {
+        this.logger.warn(`${topic} has failed ${attempts} times: ${error instanceof Error ? error.name : 'failure'}`);
+      }
+      return false;
+    }
   }
 
   private schedule(): void {
