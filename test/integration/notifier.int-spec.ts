@@ -109,16 +109,14 @@ describe('A notifier in Redis', () => {
   }, 30_000);
 
   it('tells and hears once Redis is there, which was away at the start', async () => {
-    let late = await startRedis();
-    await late.stop();
-    const one = notifier(late.url);
+    await redis.stop();
+    const one = notifier();
     const ada = randomUUID();
     const heard: string[] = [];
     one.listen(ada, (xid) => heard.push(xid));
     one.tell(ada, '3');
     await sleep(1500); // it has tried again
-    late = await late.restart();
+    redis = await redis.restart();
     await untilHeard(one, ada, heard);
-    await late.stop();
   }, 30_000);
 });
