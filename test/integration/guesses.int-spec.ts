@@ -1,11 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { ChangePassword, OpenSession, RegisterUser, Sessions } from '@studently/identity';
+import type { Learner } from '@studently/platform';
+import { LoginBusy } from '../../libs/identity/src/domain/identity.errors';
+import { Passwords } from '../../libs/identity/src/passwords/passwords';
 import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
 import { ourTables } from './catalog';
 
 const PASSWORD = 'a very long password';
 const WRONG = 'a very wrong password';
+const SESSION = /^[\w-]{86}$/;
 let nextAddress = 0;
 const newAddress = () => `198.51.${(nextAddress >> 8) % 256}.${nextAddress++ % 256}`;
 
@@ -18,15 +22,23 @@ describe('Guessing passwords', () => {
       ({ value }) => value.token,
       (error: { code: string }) => error.code,
     );
+  const change = (actor: Learner, current: string) =>
+    contexts.commands.execute(new ChangePassword(actor, userId, current, `another long one ${randomUUID()}`)).then(
+      () => 'changed',
+      (error: { code: string }) => error.code,
+    );
   const times = (count: number, what: () => Promise<string>) =>
     Array.from({ length: count }).reduce<Promise<string[]>>(
       async (before) => [...(await before), await what()],
       Promise.resolve([]),
     );
+  const atOnce = (count: number, what: () => Promise<string>) => Promise.all(Array.from({ length: count }, what));
+  const timesOf = (answer: string | RegExp, answers: string[]) => answers.filter((one) => one.match(answer)).length;
   beforeAll(async () => {
     contexts = await TestContexts.start();
   });
   afterAll(() => contexts?.stop());
+  afterEach(() => jest.restoreAllMocks());
   beforeEach(async () => {
     userId = randomUUID();
     email = `${userId}@example.org`;
@@ -40,10 +52,10 @@ describe('Guessing passwords', () => {
       ...Array<string>(2).fill('RATE_LIMITED'),
     ]);
     expect(await login(here, PASSWORD)).toBe('RATE_LIMITED');
-    expect(await login(elsewhere, PASSWORD)).toMatch(/^[\w-]{86}$/);
+    expect(await login(elsewhere, PASSWORD)).toMatch(SESSION);
     const other = randomUUID();
     await contexts.commands.execute(new RegisterUser({}, { id: other, email: `${other}@example.org`, password: PASSWORD }));
-    expect(await login(here, PASSWORD, `${other}@example.org`)).toMatch(/^[\w-]{86}$/); // whoever else is behind that address
+    expect(await login(here, PASSWORD, `${other}@example.org`)).toMatch(SESSION); // whoever else is behind that address
   });
 
   it('SEC-9 of an address that nobody has is slowed down in the same way', async () => {
@@ -56,22 +68,46 @@ describe('Guessing passwords', () => {
     for (let round = 0; round < 10; round++) await Promise.all(Array.from({ length: 10 }, () => login(newAddress(), WRONG)));
     const here = newAddress();
     expect(await times(2, () => login(here, WRONG))).toEqual(['INVALID_CREDENTIALS', 'RATE_LIMITED']);
-    expect(await login(newAddress(), PASSWORD)).toMatch(/^[\w-]{86}$/);
+    expect(await login(newAddress(), PASSWORD)).toMatch(SESSION);
   });
 
   it('SEC-9 with somebody’s session ends after five, too, for that session', async () => {
     const guesser = await contexts.app.get(Sessions).authenticate(await login(newAddress(), PASSWORD));
     const owner = await contexts.app.get(Sessions).authenticate(await login(newAddress(), PASSWORD));
-    const change = (actor: typeof owner, current: string) =>
-      contexts.commands.execute(new ChangePassword(actor, userId, current, `another long one ${randomUUID()}`)).then(
-        () => 'changed',
-        (error: { code: string }) => error.code,
-      );
     expect(await times(6, () => change(guesser, WRONG))).toEqual([
       ...Array<string>(5).fill('INVALID_CREDENTIALS'),
       'RATE_LIMITED',
     ]);
     expect(await change(owner, PASSWORD)).toBe('changed');
+  });
+
+  it('SEC-9 by many at once ends after five, too, at a login and with somebody’s session', async () => {
+    const here = newAddress();
+    const verify = jest.spyOn(contexts.app.get(Passwords), 'verify');
+    const wrongLogins = await atOnce(20, () => login(here, WRONG));
+    expect([verify.mock.calls.length, timesOf('INVALID_CREDENTIALS', wrongLogins)]).toEqual([5, 5]);
+    expect(timesOf('RATE_LIMITED', wrongLogins)).toBe(15);
+
+    const guesser = await contexts.app.get(Sessions).authenticate(await login(newAddress(), PASSWORD));
+    verify.mockClear();
+    const wrongChanges = await atOnce(130, () => change(guesser, WRONG));
+    expect([verify.mock.calls.length, timesOf('INVALID_CREDENTIALS', wrongChanges)]).toEqual([5, 5]);
+    expect(timesOf('RATE_LIMITED', wrongChanges)).toBe(125);
+  });
+
+  it('SEC-9 is not what somebody does who has the password right many times at once, also after four mistakes', async () => {
+    const here = newAddress();
+    await times(4, () => login(here, WRONG));
+    expect(timesOf(SESSION, await atOnce(20, () => login(here, PASSWORD)))).toBe(20);
+  });
+
+  it('SEC-9 goes on behind a password that could not be looked at', async () => {
+    const here = newAddress();
+    jest.spyOn(contexts.app.get(Passwords), 'verify').mockRejectedValueOnce(new LoginBusy());
+    expect(await atOnce(3, () => login(here, PASSWORD))).toEqual([
+      'LOGIN_BUSY',
+      ...Array<unknown>(2).fill(expect.stringMatching(SESSION)),
+    ]);
   });
 
   it('SEC-9 writes nothing into PostgreSQL', async () => {

@@ -2,7 +2,7 @@ import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import { Database, NotFound, ReadModels, UnitOfWork, type Learner, type Written } from '@studently/platform';
 import { InvalidCredentials } from '../domain/identity.errors';
 import { PasswordChanged } from '../identity.events';
-import { Guesses } from '../passwords/guesses';
+import { Guesses, type Guess } from '../passwords/guesses';
 import { Passwords } from '../passwords/passwords';
 import { userModel } from '../queries/user.read-model';
 import { endSessions, lockUser } from './locking';
@@ -31,13 +31,12 @@ export class ChangePasswordHandler implements ICommandHandler<ChangePassword> {
 
   async execute({ actor, userId, currentPassword, newPassword }: ChangePassword): Promise<Written<void>> {
     if (actor.userId !== userId) throw new NotFound('user');
-    const guess = [userId, actor.sessionId ?? ''] as const;
-    this.guesses.assertFew(...guess);
-    const current = await this.currentHash(actor);
-    if (!(await this.passwords.verify(currentPassword, current))) {
-      await this.guesses.count(...guess);
+    const guess: Guess = [userId, actor.sessionId ?? ''];
+    await this.guesses.inTurn(guess, async () => {
+      if (await this.passwords.verify(currentPassword, await this.currentHash(actor))) return;
+      await this.guesses.count(guess);
       throw new InvalidCredentials();
-    }
+    });
     const user = await this.readModels.get(userModel, actor, undefined);
     if (!user) throw new InvalidCredentials(); // deleted meanwhile
     this.passwords.check(newPassword, user.value);

@@ -8,7 +8,7 @@ import { needsRehash } from '../domain/password';
 import { Session, type LoginOrigin } from '../domain/session.entity';
 import { User } from '../domain/user.entity';
 import { PasswordRehashed, SessionOpened } from '../identity.events';
-import { Guesses } from '../passwords/guesses';
+import { Guesses, type Guess } from '../passwords/guesses';
 import { Passwords } from '../passwords/passwords';
 import { lockUser } from './locking';
 
@@ -52,10 +52,8 @@ export class OpenSessionHandler implements ICommandHandler<OpenSession> {
   ) {}
 
   async execute({ request, email, password, origin }: OpenSession): Promise<Written<OpenedSession>> {
-    const guess = [normaliseEmail(email), addressPrincipal(origin.ip)] as const;
-    this.guesses.assertFew(...guess);
     for (;;) {
-      const opened = await this.tryOnce(request, email, password, origin, guess);
+      const opened = await this.tryOnce(request, email, password, origin);
       if (opened) return opened;
     }
   }
@@ -66,13 +64,14 @@ export class OpenSessionHandler implements ICommandHandler<OpenSession> {
     email: string,
     password: string,
     origin: LoginOrigin,
-    guess: readonly [account: string, address: string],
   ): Promise<Written<OpenedSession> | undefined> {
-    const login = await this.find(email);
-    if (!(await this.passwords.verify(password, login?.password_hash)) || !login) {
-      await this.guesses.count(...guess);
+    const guess: Guess = [normaliseEmail(email), addressPrincipal(origin.ip)];
+    const login = await this.guesses.inTurn(guess, async () => {
+      const found = await this.find(email);
+      if ((await this.passwords.verify(password, found?.password_hash)) && found) return found;
+      await this.guesses.count(guess);
       throw new InvalidCredentials();
-    }
+    });
     const actor: Actor = { ...request, userId: login.user_id, role: login.role };
     const opened = await this.open(actor, login, origin).catch((error: unknown) => {
       if (!(error instanceof HashChanged)) throw error;
