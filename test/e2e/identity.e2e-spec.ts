@@ -321,6 +321,28 @@ describe.each(waysToRun)('identity, $name', (way) => {
       );
       expect(await logIn(run.http, user.email, wanted)).toBeTruthy();
     });
+
+    it('changes once however often that is asked with its Idempotency-Key, and no repetition is a guess', async () => {
+      const user = await run.newLearner();
+      const [first, second] = [newPassword(), newPassword()];
+      const change = (currentPassword: string, newOne: string, key: string = randomUUID()) =>
+        user.http.put(
+          `/v1/users/${user.id}/password`,
+          { currentPassword, newPassword: newOne },
+          { headers: { 'idempotency-key': key } },
+        );
+      const key = randomUUID();
+      expect((await change(user.password, first, key)).status).toBe(204);
+      for (const again of await Promise.all(Array.from({ length: 6 }, () => change(user.password, first, key)))) {
+        expect([again.status, again.headers.get('idempotent-replayed')]).toEqual([204, 'true']);
+      }
+      expect((await change(first, second)).status).toBe(204);
+
+      for (let guess = 1; guess <= 5; guess++) {
+        expectProblem(await change(newPassword(), first, key), 422, 'IDEMPOTENCY_KEY_REUSED');
+      }
+      expectProblem(await change(second, first), 429, 'RATE_LIMITED');
+    });
   });
 
   describe('the profile', () => {

@@ -110,6 +110,22 @@ describe('Guessing passwords', () => {
     ]);
   });
 
+  it('SEC-9 of a change is not over with the look: of two at once, with the same password from two sessions, one is made', async () => {
+    const sessions = contexts.app.get(Sessions);
+    const [one, other] = [await login(newAddress(), PASSWORD), await login(newAddress(), PASSWORD)];
+    const actors = [await sessions.authenticate(one), await sessions.authenticate(other)];
+    const passwords = contexts.app.get(Passwords);
+    const hash = passwords.hash.bind(passwords);
+    const bothAreVerified = Promise.withResolvers<void>();
+    const hashes = jest.spyOn(passwords, 'hash').mockImplementation(async (password) => {
+      if (hashes.mock.calls.length === 2) bothAreVerified.resolve();
+      await bothAreVerified.promise;
+      return hash(password);
+    });
+    const answers = await Promise.all(actors.map((actor) => change(actor, PASSWORD)));
+    expect(answers.sort()).toEqual(['INVALID_CREDENTIALS', 'changed']);
+  });
+
   it('SEC-9 writes nothing into PostgreSQL', async () => {
     await contexts.silence();
     const tables = await ourTables(contexts.database.adminUrl);

@@ -32,26 +32,44 @@ export class ChangePasswordHandler implements ICommandHandler<ChangePassword> {
   async execute({ actor, userId, currentPassword, newPassword }: ChangePassword): Promise<Written<void>> {
     if (actor.userId !== userId) throw new NotFound('user');
     const guess: Guess = [userId, actor.sessionId ?? ''];
-    await this.guesses.inTurn(guess, async () => {
-      if (await this.passwords.verify(currentPassword, await this.currentHash(actor))) return;
-      await this.guesses.count(guess);
-      throw new InvalidCredentials();
+    return this.guesses.inTurn(guess, async () => {
+      const current = await this.currentHash(actor);
+      if (!(await this.passwords.verify(currentPassword, current))) return this.answerWrong(actor, guess);
+      const user = await this.readModels.get(userModel, actor, undefined);
+      if (!user) throw new InvalidCredentials(); // deleted meanwhile
+      this.passwords.check(newPassword, user.value);
+      return this.change(actor, current, await this.passwords.hash(newPassword));
     });
-    const user = await this.readModels.get(userModel, actor, undefined);
-    if (!user) throw new InvalidCredentials(); // deleted meanwhile
-    this.passwords.check(newPassword, user.value);
-    const newHash = await this.passwords.hash(newPassword);
+  }
+
+  private change(actor: Learner, current: string | undefined, newHash: string): Promise<Written<void>> {
+    const { userId, sessionId } = actor;
     return this.unitOfWork.run(actor, async (tx) => {
       const user = await lockUser(tx, userId);
+      await tx.em.populate(user, ['passwordHash']);
+      if (user.passwordHash !== current) throw new InvalidCredentials(); // another session was faster
       user.changePassword(newHash);
-      const ended = await endSessions(tx, userId, { except: actor.sessionId });
+      const ended = await endSessions(tx, userId, { except: sessionId });
       await tx.query('update sessions set epoch = $3 where user_id = $1 and id = $2', [
         userId,
-        actor.sessionId ?? null,
+        sessionId ?? null,
         user.sessionEpoch,
       ]);
       tx.record(new PasswordChanged(userId, ['password'], ended));
     });
+  }
+
+  /**
+   * Whoever repeats a change that was made has its answer once more: the password is no longer right because of it. Anything
+   * else is a guess, also with an Idempotency-Key that was used for something else.
+   */
+  private async answerWrong(actor: Learner, guess: Guess): Promise<Written<void>> {
+    try {
+      return await this.unitOfWork.run(actor, () => Promise.reject(new InvalidCredentials()));
+    } catch (error) {
+      await this.guesses.count(guess);
+      throw error;
+    }
   }
 
   private async currentHash(actor: Learner): Promise<string | undefined> {
