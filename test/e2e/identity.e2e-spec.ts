@@ -71,6 +71,14 @@ describe.each(waysToRun)('identity, $name', (way) => {
       expect((await run.http.post('/v1/users', body)).status).toBe(201);
     });
 
+    it('SEC-9 tells five times a minute that a password is not right, and no more: neither does a login then', async () => {
+      const body = { id: randomUUID(), email: newEmail(), password: newPassword() };
+      await run.http.post('/v1/users', body);
+      const guess = () => run.http.post('/v1/users', { ...body, password: newPassword() });
+      expect(statuses(await Promise.all(Array.from({ length: 7 }, guess)))).toEqual([409, 409, 409, 409, 409, 429, 429]);
+      expectProblem(await run.http.post('/v1/sessions', { email: body.email, password: body.password }), 429, 'RATE_LIMITED');
+    });
+
     it('takes an id that is a uuid of no version, too, and its user is served', async () => {
       const body = { id: `ffffffff-ffff-ffff-ffff-${randomUUID().slice(-12)}`, email: newEmail(), password: newPassword() };
       expect((await run.http.post('/v1/users', body)).status).toBe(201);

@@ -27,6 +27,11 @@ describe('Guessing passwords', () => {
       () => 'changed',
       (error: { code: string }) => error.code,
     );
+  const register = (ip: string, password: string) =>
+    contexts.commands.execute(new RegisterUser({}, { id: userId, email, password }, ip)).then(
+      ({ existed }) => (existed ? 'existed' : 'made'),
+      (error: { code: string }) => error.code,
+    );
   const times = (count: number, what: () => Promise<string>) =>
     Array.from({ length: count }).reduce<Promise<string[]>>(
       async (before) => [...(await before), await what()],
@@ -110,6 +115,15 @@ describe('Guessing passwords', () => {
     ]);
   });
 
+  it('SEC-9 by registering somebody once more ends after five, for logins, too; who has it right elsewhere is answered', async () => {
+    const [here, elsewhere] = [newAddress(), newAddress()];
+    const answers = await atOnce(7, () => register(here, WRONG));
+    expect([timesOf('ID_TAKEN', answers), timesOf('RATE_LIMITED', answers)]).toEqual([5, 2]);
+    expect(await register(here, PASSWORD)).toBe('RATE_LIMITED');
+    expect(await login(here, PASSWORD)).toBe('RATE_LIMITED');
+    expect(await atOnce(6, () => register(elsewhere, PASSWORD))).toEqual(Array(6).fill('existed'));
+  });
+
   it('SEC-9 of a change is not over with the look: of two at once, with the same password from two sessions, one is made', async () => {
     const sessions = contexts.app.get(Sessions);
     const [one, other] = [await login(newAddress(), PASSWORD), await login(newAddress(), PASSWORD)];
@@ -138,5 +152,25 @@ describe('Guessing passwords', () => {
     const before = await written();
     await times(6, () => login(newAddress(), WRONG));
     expect(await written()).toEqual(before);
+  });
+
+  it('holds no transaction open while a password is looked at', async () => {
+    await contexts.silence();
+    const actor = await contexts.app.get(Sessions).authenticate(await login(newAddress(), PASSWORD));
+    const passwords = contexts.app.get(Passwords);
+    const verify = passwords.verify.bind(passwords);
+    const open: unknown[] = [];
+    jest.spyOn(passwords, 'verify').mockImplementation(async (...asked) => {
+      const [found] = await sql(
+        contexts.database.adminUrl,
+        `select count(*)::int from pg_stat_activity where datname = current_database() and state = 'idle in transaction'`,
+      );
+      open.push(found);
+      return verify(...asked);
+    });
+    expect(await register(newAddress(), PASSWORD)).toBe('existed');
+    expect(await login(newAddress(), WRONG)).toBe('INVALID_CREDENTIALS');
+    expect(await change(actor, WRONG)).toBe('INVALID_CREDENTIALS');
+    expect(open).toEqual(Array(3).fill({ count: 0 }));
   });
 });

@@ -38,7 +38,7 @@ export class UsersController {
     @Body({ schema: RegistrationBody }) body: z.infer<typeof RegistrationBody>,
   ) {
     const id = body.id ?? newUserId(caller, origin);
-    return this.commands.execute(new RegisterUser(caller, { ...body, id }));
+    return this.commands.execute(new RegisterUser(caller, { ...body, id }, origin.ip));
   }
 
   @Get()
