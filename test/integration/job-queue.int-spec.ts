@@ -139,29 +139,6 @@ describe('RED-6 the queue of jobs', () => {
     await queue.close();
   });
 
-  it('says that Redis is away, and goes on by itself when it is back', async () => {
-    let server = await startRedis();
-    const queue = bullQueue(server);
-    const done: string[] = [];
-    queue.work(JOB, 1, async ({ id }) => void done.push(id));
-    await until(() => queue.ping().then(() => true).catch(() => false)); // prettier-ignore
-    await queue.add(JOB, deliveries(1));
-    await until(async () => done.length === 1);
-    await server.stop('SIGKILL');
-    await expect(queue.ping()).rejects.toThrow();
-    await expect(queue.add(JOB, deliveries(2))).rejects.toThrow();
-    server = await server.restart();
-    await untilItTakes(queue, 3);
-    await until(async () => done.length === 2);
-    expect(done).toEqual(['1', '3']);
-    process.kill(server.pid, 'SIGSTOP');
-    const start = performance.now();
-    await expect(queue.add(JOB, deliveries(4))).rejects.toThrow();
-    await queue.close();
-    expect(performance.now() - start).toBeLessThan(10_000);
-    await server.stop('SIGKILL');
-  }, 40_000);
-
   it('gives up connections on which nothing comes back, though nobody has ended them', async () => {
     const proxy = await TcpProxy.before(redis.port);
     const queue = bullQueue({ ...redis, url: `redis://127.0.0.1:${proxy.port}` });
@@ -197,6 +174,29 @@ describe('RED-6 the queue of jobs', () => {
     await proxy.close();
     await withRedis(redis.url, (client) => client.flushAll());
   });
+
+  it('says that Redis is away, and goes on by itself when it is back', async () => {
+    let server = await startRedis();
+    const queue = bullQueue(server);
+    const done: string[] = [];
+    queue.work(JOB, 1, async ({ id }) => void done.push(id));
+    await until(() => queue.ping().then(() => true).catch(() => false)); // prettier-ignore
+    await queue.add(JOB, deliveries(1));
+    await until(async () => done.length === 1);
+    await server.stop('SIGKILL');
+    await expect(queue.ping()).rejects.toThrow();
+    await expect(queue.add(JOB, deliveries(2))).rejects.toThrow();
+    server = await server.restart();
+    await untilItTakes(queue, 3);
+    await until(async () => done.length === 2);
+    expect(done).toEqual(['1', '3']);
+    process.kill(server.pid, 'SIGSTOP');
+    const start = performance.now();
+    await expect(queue.add(JOB, deliveries(4))).rejects.toThrow();
+    await queue.close();
+    expect(performance.now() - start).toBeLessThan(10_000);
+    await server.stop('SIGKILL');
+  }, 40_000);
 
   it('warns of a Redis that evicts keys, and of nothing else', async () => {
     const jobs = new JobsRedis(settingsOf(redis));
