@@ -77,10 +77,7 @@ export class SpaceMigration {
       await query('lock table vector_spaces in share row exclusive mode'); // one at a time; vectors still come in
       const { spaces } = await statusOf(query);
       refuseStart(spaces, model);
-      await query(
-        `insert into vector_spaces (space, model, state, url) select max(space) + 1, $1, 'filling', $2 from vector_spaces`,
-        [model, url],
-      );
+      await query(`insert into vector_spaces (model, state, url) values ($1, 'filling', $2)`, [model, url]);
     });
   }
 

@@ -3,6 +3,7 @@ import { Database, SYSTEM } from '@studently/platform';
 
 /** Vectors that can be compared with one another: those that one model has made. A row of `vector_spaces`. */
 export interface VectorSpace {
+  /** Of this model alone, also when it is gone: vectors that are made for it then are refused. */
   space: number;
   model: string;
   /** Only one serves: its vectors answer. The others are kept complete, so that they may. */

@@ -1,0 +1,127 @@
+import {
+  AddDocument,
+  ChangeDocument,
+  readNewDocument,
+  SpaceMigration,
+  StartChat,
+  type DocumentView,
+} from '@studently/ai-interactions';
+import type { Learner } from '@studently/platform';
+import { EmbeddingModels } from '../../libs/ai-interactions/src/embeddings/embedding-models';
+import { Embeddings } from '../../libs/ai-interactions/src/embeddings/embeddings';
+import { LOCAL_MODEL } from '../../libs/ai-interactions/src/embeddings/local-embeddings';
+import { vectorText } from '../../libs/ai-interactions/src/domain/vector';
+import { until } from '../e2e/support';
+import { TestContexts } from '../support/contexts';
+import { sql } from '../support/database';
+import { embeddingOf } from '../support/openai-server';
+
+const GRASS = 'Grass is green.';
+
+/** Answers at once, unless it is held: the same words have the same vector, another one for each model. */
+class QuickModel extends Embeddings {
+  readonly maxWords = 60;
+  readonly batch = 8;
+  readonly asked: string[] = [];
+  private held?: PromiseWithResolvers<void>;
+
+  constructor(readonly model: string) {
+    super();
+  }
+
+  hold(): void {
+    this.held = Promise.withResolvers();
+  }
+
+  release(): void {
+    this.held?.resolve();
+    this.held = undefined;
+  }
+
+  embedQuestion(text: string): Promise<number[]> {
+    return Promise.resolve(embeddingOf(text, this.model, 1536));
+  }
+
+  async embedPassages(texts: readonly string[]): Promise<number[][]> {
+    this.asked.push(...texts);
+    await this.held?.promise;
+    return texts.map((text) => embeddingOf(text, this.model, 1536));
+  }
+}
+
+describe('Vector spaces, while models come and go', () => {
+  let contexts: TestContexts;
+  let migration: SpaceMigration;
+  let ada: Learner;
+  const models = new Map<string, QuickModel>();
+  const named = (model: string): QuickModel => {
+    if (!models.has(model)) models.set(model, new QuickModel(model));
+    return models.get(model)!;
+  };
+
+  beforeEach(async () => {
+    contexts = await TestContexts.start();
+    migration = new SpaceMigration({ url: contexts.database.adminUrl, embedded: false });
+    jest.spyOn(contexts.app.get(EmbeddingModels), 'of').mockImplementation(({ model }) => named(model));
+    ada = await contexts.newLearner();
+  });
+  afterEach(async () => {
+    for (const model of models.values()) model.release();
+    models.clear();
+    await contexts?.stop();
+    jest.restoreAllMocks();
+  });
+
+  const rows = <Row extends object>(text: string, values: unknown[] = []) => sql<Row>(contexts.database.adminUrl, text, values);
+  const add = async (content = GRASS): Promise<string> => {
+    const adding = new AddDocument(ada, readNewDocument({ type: 'text', content }));
+    return (await contexts.commands.execute<AddDocument, { value: DocumentView }>(adding)).value.id;
+  };
+  const talk = async (content = GRASS): Promise<string> => {
+    const id = crypto.randomUUID();
+    const messages = [{ id: crypto.randomUUID(), role: 'user' as const, content }];
+    await contexts.commands.execute(new StartChat(ada, { id, title: 'A chat', messages }));
+    return id;
+  };
+  const statusOf = async (id: string) =>
+    (await rows<{ status: string; failure: string | null }>('select status, failure from documents where id = $1', [id]))[0];
+  const settled = (id: string) => until(async () => (await statusOf(id))?.status !== 'pending' && statusOf(id), 20_000);
+  /** How many vectors it has in the spaces of which models, and how many of them that model has not made of this text. */
+  const vectorsOf = (id: string, text = GRASS) =>
+    rows<{ model: string; vectors: number; foreign: number }>(
+      `select s.model, count(*)::int as vectors, count(*) filter (where v.embedding <=> made.embedding > 1e-6)::int as foreign
+       from (select space, embedding from passage_vectors where document_id = $1
+         union all select space, embedding from turn_vectors where chat_id = $1) v
+       join vector_spaces s using (space) join unnest($2::text[], $3::vector[]) made (model, embedding) using (model)
+       group by s.model order by s.model`,
+      [id, [...models.keys()], [...models.keys()].map((model) => vectorText(embeddingOf(text, model, 1536)))],
+    );
+  const isDone = (id: string) =>
+    until(async () => {
+      await rows('update jobs set available_at = clock_timestamp() where subject_id = $1 and failure is not null', [id]);
+      return (await rows('select from jobs where subject_id = $1', [id])).length === 0;
+    }, 20_000);
+  const cutover = (isForced = false) => migration.cutover(async () => ({ questions: 0, recall: 1, overlap: 1 }), isForced, false);
+
+  it('AI-11 what a model is still asked for when its space is removed does not come into the next one', async () => {
+    const before = named(LOCAL_MODEL);
+    await migration.start('b', null);
+    named('b').hold();
+    const things = [await add(), await talk()];
+    await until(() => before.asked.length === 2);
+    await until(() => named('b').asked.length === 2, 20_000);
+    await migration.cleanup(() => undefined);
+    await migration.start(named('c').model, null);
+    named('b').release();
+    await Promise.all(things.map(isDone));
+    await rows(`update vector_spaces set since = since - interval '10 seconds'`); // it is filled then
+    for (const id of things) {
+      await until(async () => (await vectorsOf(id)).length === 2, 20_000);
+      const made = { vectors: 1, foreign: 0 };
+      expect(await vectorsOf(id)).toEqual([
+        { model: 'c', ...made },
+        { model: LOCAL_MODEL, ...made },
+      ]);
+    }
+  });
+});
