@@ -124,4 +124,34 @@ describe('Vector spaces, while models come and go', () => {
       ]);
     }
   });
+
+  it('AI-11 another model that is named before there are vectors gets none of the one before', async () => {
+    const [kept, old, changed] = ['Grass', 'moon', 'sun'].map((word) => `# ${word}\n\n${`The ${word} is wide. `.repeat(20)}`);
+    const id = await add(`${kept}\n\n${old}`);
+    await settled(id);
+    const before = named(LOCAL_MODEL);
+    before.hold();
+    await contexts.commands.execute(new ChangeDocument(ada, id, { content: `${kept}\n\n${changed}` }));
+    const chat = await talk();
+    await until(() => before.asked.includes(GRASS) && before.asked.some((text) => text.includes('sun')));
+    expect(await rows(`select serve_model('d') as model`)).toEqual([{ model: 'd' }]);
+    before.release();
+    expect(await settled(id)).toEqual({ status: 'ready', failure: null });
+    await Promise.all([isDone(id), isDone(chat)]);
+    expect(named('d').asked.join()).toContain('The Grass is wide');
+    expect(await vectorsOf(chat)).toEqual([{ model: 'd', vectors: 1, foreign: 0 }]);
+    expect((await migration.status()).spaces).toMatchObject([{ model: 'd', state: 'serving', lacking: 0 }]);
+  });
+
+  it('AI-11 a document that a model embeds until it is gone is embedded by the one that answers then', async () => {
+    named(LOCAL_MODEL).hold();
+    const id = await add();
+    await until(() => named(LOCAL_MODEL).asked.length > 0);
+    await migration.start('b', null);
+    await cutover(true);
+    await migration.cleanup(() => undefined);
+    named(LOCAL_MODEL).release();
+    expect(await settled(id)).toEqual({ status: 'ready', failure: null });
+    expect(await vectorsOf(id)).toEqual([{ model: 'b', vectors: 1, foreign: 0 }]);
+  });
 });

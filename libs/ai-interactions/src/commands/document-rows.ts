@@ -1,6 +1,7 @@
 import { LockMode } from '@mikro-orm/core';
 import { NotFound, type Learner, type Transaction } from '@studently/platform';
 import { Document } from '../domain/document.entity';
+import { EmbeddingsAway } from '../domain/document.errors';
 import { contentKey, type Passage } from '../domain/passages';
 import { CLIENT_MODEL, vectorText } from '../domain/vector';
 import { sealPassages } from './sealed-passages';
@@ -86,14 +87,20 @@ export async function forgetFormerVectors(tx: Transaction, { userId, id }: Docum
   await tx.query('delete from former_vectors where user_id = $1 and document_id = $2', [userId, id]);
 }
 
-/** The mean of a document's vectors, one long. @returns undefined where it has none */
+/**
+ * The mean of a document's vectors, one long.
+ * @returns undefined where it has none
+ * @throws EmbeddingsAway if nobody keeps vectors of this model any more: those that it was given are kept nowhere
+ */
 export async function meanVector(tx: Transaction, { userId, id }: Document, model: string): Promise<number[] | undefined> {
   const [row] = await tx.query<{ mean: string | null }>(
-    `select l2_normalize(avg(v.embedding))::text as mean from passage_vectors v join vector_spaces s using (space)
-     where v.user_id = $1 and v.document_id = $2 and s.model = $3`,
+    `select l2_normalize(avg(v.embedding))::text as mean
+     from vector_spaces s left join passage_vectors v on v.user_id = $1 and v.document_id = $2 and v.space = s.space
+     where s.model = $3 group by s.space`,
     [userId, id, model],
   );
-  return row!.mean === null ? undefined : (JSON.parse(row!.mean) as number[]);
+  if (!row) throw new EmbeddingsAway();
+  return row.mean === null ? undefined : (JSON.parse(row.mean) as number[]);
 }
 
 /** While the vectors of another model are kept as well, the passages get theirs by a job. The one that serves may be another one by now. */

@@ -15,7 +15,11 @@ export interface Embedding {
   failure?: EmbeddingFailure;
 }
 
-/** Keeps what the model has made of a document, or that it cannot make anything of it. @throws VersionMismatch if the document has changed */
+/**
+ * Keeps what the model has made of a document, or that it cannot make anything of it.
+ * @throws VersionMismatch if the document has changed
+ * @throws EmbeddingsAway if another model has taken this one's place
+ */
 export class KeepEmbedding extends Command<Written<DocumentStatus>> {
   constructor(
     readonly actor: Learner,
