@@ -1,3 +1,9 @@
+-- The release before would let a space answer of which half is gone: it is filled anew, or removed once more.
+update vector_spaces set state = 'filling', since = now(), is_reached = false, has_documents = false, reached_learner = null, reached_document = null
+  where state = 'removing';
+alter table vector_spaces drop constraint vector_spaces_state_check,
+  add constraint vector_spaces_state_check check (state in ('supplied', 'filling', 'serving', 'retired'));
+
 create or replace function serve_model(wanted text) returns text
   language plpgsql security definer set search_path = pg_catalog, public, pg_temp
 as $$

@@ -154,7 +154,8 @@ describeEachServed(
       const elephant = await talk('Elephants remember.');
       await until(async () => (await turnSpacesOf(elephant)).length === 2, 60_000);
 
-      expect((await migrate('rollback')).code).toBe(0);
+      await until(async () => (await migrate('status')).answer.waiting === 0, 60_000);
+      expect(await migrate('rollback')).toMatchObject({ code: 0, answer: { lacking: 0, dryRun: false } });
       await until(async () => (await asked()) === OLD);
       expect(await chatNearest('moon', OLD)).toBe(moon);
       const { body } = await search({ text: 'elephant', mode: 'vector', k: 1 });

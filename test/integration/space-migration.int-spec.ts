@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   AddDocument,
   ChangeDocument,
@@ -15,6 +16,7 @@ import { until } from '../e2e/support';
 import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
 import { embeddingOf } from '../support/openai-server';
+import { withClient } from '../support/servers';
 
 const GRASS = 'Grass is green.';
 
@@ -101,15 +103,16 @@ describe('Vector spaces, while models come and go', () => {
       await rows('update jobs set available_at = clock_timestamp() where subject_id = $1 and failure is not null', [id]);
       return (await rows('select from jobs where subject_id = $1', [id])).length === 0;
     }, 20_000);
-  const cutover = (isForced = false) => migration.cutover(async () => ({ questions: 0, recall: 1, overlap: 1 }), isForced, false);
+  const cutover = (isForced = false) =>
+    migration.cutover(async () => ({ questions: 0, recall: 1, overlap: 1 }), isForced, false);
 
   it('AI-11 what a model is still asked for when its space is removed does not come into the next one', async () => {
     const before = named(LOCAL_MODEL);
     await migration.start('b', null);
     named('b').hold();
     const things = [await add(), await talk()];
-    await until(() => before.asked.length === 2);
-    await until(() => named('b').asked.length === 2, 20_000);
+    await until(async () => before.asked.length === 2);
+    await until(async () => named('b').asked.length === 2, 20_000);
     await migration.cleanup(() => undefined);
     await migration.start(named('c').model, null);
     named('b').release();
@@ -133,7 +136,7 @@ describe('Vector spaces, while models come and go', () => {
     before.hold();
     await contexts.commands.execute(new ChangeDocument(ada, id, { content: `${kept}\n\n${changed}` }));
     const chat = await talk();
-    await until(() => before.asked.includes(GRASS) && before.asked.some((text) => text.includes('sun')));
+    await until(async () => before.asked.includes(GRASS) && before.asked.some((text) => text.includes('sun')));
     expect(await rows(`select serve_model('d') as model`)).toEqual([{ model: 'd' }]);
     before.release();
     expect(await settled(id)).toEqual({ status: 'ready', failure: null });
@@ -146,12 +149,89 @@ describe('Vector spaces, while models come and go', () => {
   it('AI-11 a document that a model embeds until it is gone is embedded by the one that answers then', async () => {
     named(LOCAL_MODEL).hold();
     const id = await add();
-    await until(() => named(LOCAL_MODEL).asked.length > 0);
+    await until(async () => named(LOCAL_MODEL).asked.length > 0);
     await migration.start('b', null);
     await cutover(true);
     await migration.cleanup(() => undefined);
     named(LOCAL_MODEL).release();
     expect(await settled(id)).toEqual({ status: 'ready', failure: null });
     expect(await vectorsOf(id)).toEqual([{ model: 'b', vectors: 1, foreign: 0 }]);
+  });
+
+  it('AI-11 a space of which some is removed answers no more, also when that was interrupted; another cleanup ends it', async () => {
+    await migration.start(named('b').model, null);
+    const id = await add();
+    await until(async () => (await vectorsOf(id)).length === 2, 20_000);
+    const interrupted = migration.cleanup(() => {
+      throw new Error('interrupted');
+    });
+    await expect(interrupted).rejects.toThrow('interrupted');
+    const beingRemoved = { message: expect.stringMatching(/b are being removed: .*cleanup/) };
+    for (const isForced of [false, true]) {
+      await expect(migration.rollback(isForced, true)).rejects.toMatchObject(beingRemoved);
+      await expect(migration.rollback(isForced, false)).rejects.toMatchObject(beingRemoved);
+      await expect(cutover(isForced)).rejects.toMatchObject(beingRemoved);
+    }
+    await expect(migration.start('b', null)).rejects.toThrow('cleanup');
+    expect((await migration.status()).spaces).toMatchObject([{ state: 'serving' }, { model: 'b', state: 'removing' }]);
+    await sleep(1000); // in which everybody hears of it
+    const added = await add('The moon is a rock.');
+    expect(await settled(added)).toMatchObject({ status: 'ready' });
+    await isDone(added);
+    expect(named('b').asked).toEqual([GRASS]);
+    await migration.cleanup(() => undefined);
+    expect((await migration.status()).spaces).toMatchObject([{ model: LOCAL_MODEL, state: 'serving', vectors: 2 }]);
+  });
+
+  it('AI-11 while the vectors of the model before are removed it does not answer again: one always does', async () => {
+    await migration.start(named('b').model, null);
+    await isDone(await add());
+    await cutover(true);
+    await withClient(contexts.database.adminUrl, async (other) => {
+      await other.query('begin; lock table passage_vectors in row exclusive mode'); // as who is adding vectors: it is waited for
+      const cleanup = migration.cleanup(() => undefined);
+      await until(async () => (await rows('select from pg_locks where not granted')).length > 0);
+      await expect(migration.rollback(true, false)).rejects.toThrow('being removed');
+      await other.query('commit');
+      await cleanup;
+    });
+    expect((await migration.status()).spaces).toMatchObject([{ model: 'b', state: 'serving' }]);
+  });
+
+  it('AI-11 the model before does not answer again while vectors of it are still to be made, unless it is forced to', async () => {
+    await migration.start(named('b').model, null);
+    await isDone(await add());
+    await cutover(true);
+    await sleep(1000); // in which everybody hears of it
+    named(LOCAL_MODEL).hold();
+    const id = await add('The moon is a rock.');
+    await until(async () => named(LOCAL_MODEL).asked.length === 2, 20_000);
+    for (const isDry of [true, false]) {
+      await expect(migration.rollback(false, isDry)).rejects.toThrow('not filled yet');
+    }
+    await rows(`update jobs set dead_at = now(), failure = 'error', taken = taken + 1 where subject_id = $1`, [id]);
+    await expect(migration.rollback(false, false)).rejects.toThrow('1 documents or chats were given up');
+    expect(await migration.rollback(true, true)).toBe(1);
+    expect(await migration.rollback(true, false)).toBe(1);
+    expect((await migration.status()).spaces).toMatchObject([
+      { model: LOCAL_MODEL, state: 'serving', lacking: 0 },
+      { model: 'b', state: 'filling' },
+    ]);
+  });
+
+  it('AI-11 a model that was forced to answer before it was filled goes on being filled once the one before answers again', async () => {
+    const id = await add();
+    await settled(id);
+    await migration.start(named('b').model, null);
+    await cutover(true);
+    await migration.rollback(false, false);
+    await expect(cutover()).rejects.toThrow('not filled yet');
+    await rows(`update vector_spaces set since = since - interval '10 seconds'`);
+    await until(async () => (await vectorsOf(id)).length === 2, 20_000);
+    await until(async () =>
+      (await migration.status()).spaces.every(({ state, isReached }) => state === 'serving' || isReached),
+    );
+    await isDone(id);
+    await cutover();
   });
 });

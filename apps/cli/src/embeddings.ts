@@ -101,20 +101,25 @@ export function addEmbeddings(program: Command): void {
 
   migrate
     .command('rollback')
-    .description('have the model before answer again; its vectors are complete until cleanup')
+    .description('have the model before answer again; its vectors are kept complete until cleanup')
+    .option('--force', 'also while some of its vectors are still to be made')
     .option('--dry-run', 'only look whether it is possible')
     .addHelpText('after', '\nExample:\n  npx studently embeddings migrate rollback')
-    .action(async ({ dryRun = false }: { dryRun?: boolean }) => {
-      await migrating((migration) => migration.rollback(dryRun));
+    .action(async ({ force = false, dryRun = false }: { force?: boolean; dryRun?: boolean }) => {
+      const lacking = await migrating((migration) => migration.rollback(force, dryRun));
+      const missing =
+        lacking > 0 ? `${inWords(lacking)} passages and messages have no vector of it, and are found by words.\n` : '';
       say(
-        { dryRun },
-        dryRun ? 'It is possible. Nothing was changed.' : 'The model before answers again, within a second everywhere.',
+        { lacking, dryRun },
+        `${missing}${dryRun ? 'It is possible. Nothing was changed.' : 'The model before answers again, within a second everywhere.'}`,
       );
     });
 
   migrate
     .command('cleanup')
-    .description('remove the vectors that do not answer: of the model before, or of one that is not to take over')
+    .description(
+      'remove the vectors that do not answer: of the model before, or of one that is not to take over; once begun there is no way back, and again it goes on',
+    )
     .option('--dry-run', 'only look whether it is possible, and count them')
     .addHelpText('after', '\nExample:\n  npx studently embeddings migrate cleanup')
     .action(async ({ dryRun = false }: { dryRun?: boolean }) => {
@@ -171,6 +176,8 @@ function statusText({ spaces, waiting, dead, perSecond, secondsLeft }: Migration
       isFilled ? 'Filled. Next: npx studently embeddings migrate cutover' : `${inWords(perSecond)} vectors a second${left}`,
     );
   }
+  if (spaces.some(({ state }) => state === 'removing'))
+    lines.push('Half removed, unless it goes on just now. Next: npx studently embeddings migrate cleanup');
   if (waiting > 0 || dead > 0)
     lines.push(`${inWords(waiting)} documents and chats wait for vectors, ${inWords(dead)} were given up`);
   return lines.join('\n');

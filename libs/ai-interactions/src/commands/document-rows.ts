@@ -107,7 +107,7 @@ export async function meanVector(tx: Transaction, { userId, id }: Document, mode
 export async function leaveToFill(tx: Transaction, { userId, id }: Document, model: string): Promise<void> {
   await tx.query(
     `insert into jobs (job, learner_id, subject_id) select 'fill-document', $1, $2
-     where exists (select from vector_spaces where state <> 'supplied' and model <> $3)`,
+     where exists (select from vector_spaces where state not in ('supplied', 'removing') and model <> $3)`,
     [userId, id, model],
   );
 }

@@ -43,7 +43,7 @@ const KEEP = `
     select $1, id, chat_id, seq, lexemes::tsvector from given on conflict do nothing
   ), left_to_fill as (
     insert into jobs (job, learner_id, subject_id) select '${FILL_CHAT}', $1, $2::text
-    where $8 or exists (select from vector_spaces where state <> 'supplied' and space <> $3)
+    where $8 or exists (select from vector_spaces where state not in ('supplied', 'removing') and space <> $3)
   )
   insert into turn_vectors (user_id, turn_id, chat_id, space, embedding)
   select $1, id, chat_id, $3, embedding::vector from given where embedding is not null on conflict do nothing`;

@@ -4,7 +4,8 @@ import { GATE, type GateQuestion, type GateResult } from './recall-gate';
 export interface SpaceStatus {
   space: number;
   model: string;
-  state: 'filling' | 'serving' | 'retired';
+  /** One of which `cleanup` has begun to remove vectors never answers again. */
+  state: 'filling' | 'serving' | 'retired' | 'removing';
   url: string | null;
   since: Date;
   vectors: number;
@@ -59,6 +60,8 @@ const TABLES = ['passage_vectors', 'turn_vectors'];
 const dropOf = (table: string) =>
   `delete from ${table} where (user_id, id) in (select user_id, id from ${table} where space = $1 limit 1000) returning id`;
 
+/** Of the space that does not answer. */
+const BESIDE = `state not in ('supplied', 'serving')`;
 const PUBLISHED = 'select count(*)::int as count from published_documents where space = $1';
 
 const QUESTIONS = 200;
@@ -108,10 +111,18 @@ export class SpaceMigration {
     return result;
   }
 
-  /** Has the model before answer again; the other one may take over again later. @throws MigrationRefused */
-  async rollback(isDry: boolean): Promise<void> {
-    spaceIn(await this.status(), 'retired');
+  /**
+   * Has the model before answer again; the other one may take over again later.
+   * @param isForced also while vectors are still to be made
+   * @returns how many passages and messages have no vector of it
+   * @throws MigrationRefused
+   */
+  async rollback(isForced: boolean, isDry: boolean): Promise<number> {
+    const status = await this.status();
+    const retired = spaceIn(status, 'retired');
+    if (!isForced) refuseUnfilled(retired, status);
     if (!isDry) await this.exchange('filling', 'retired');
+    return retired.lacking;
   }
 
   /** How many vectors `cleanup` would remove. @throws MigrationRefused */
@@ -122,12 +133,18 @@ export class SpaceMigration {
     });
   }
 
-  /** Removes the vectors that do not answer. @param tell hears how many are gone. @throws MigrationRefused */
+  /**
+   * Removes the vectors that do not answer; interrupted, it goes on when it is called again.
+   * @param tell hears how many are gone
+   * @throws MigrationRefused
+   */
   async cleanup(tell: (removed: number) => void): Promise<number> {
     const space = await this.asOwner(async (query) => {
-      // Nobody makes vectors for it any more; who does just now fails, and tries again without it.
-      await query(`update vector_spaces set state = 'retired', since = now() where state in ('filling', 'retired')`);
-      return spaceToRemove(query);
+      const space = await spaceToRemove(query);
+      // From now on it cannot take over. Nobody makes vectors for it any more; who does just now fails, and tries again without it.
+      const begun = `update vector_spaces set state = 'removing', since = now() where space = $1 and ${BESIDE} returning space`;
+      if ((await query(begun, [space])).length === 0) throw changedMeanwhile();
+      return space;
     });
     let removed = 0;
     for (const table of TABLES) {
@@ -139,7 +156,7 @@ export class SpaceMigration {
     await this.asOwner(async (query) => {
       await query(`lock table ${TABLES.join(', ')} in share mode`); // whoever has added one since then is waited for
       for (const table of TABLES) await query(`delete from ${table} where space = $1`, [space]);
-      await query('delete from vector_spaces where space = $1', [space]);
+      await query(`delete from vector_spaces where space = $1 and state = 'removing'`, [space]);
     });
     return removed;
   }
@@ -149,8 +166,8 @@ export class SpaceMigration {
     return this.asOwner(async (query) => {
       const [serving] = await query<{ space: number }>(`select space from vector_spaces where state = 'serving' for update`);
       const [other] = await query<{ space: number }>('select space from vector_spaces where state = $1 for update', [next]);
-      if (!other) throw new MigrationRefused('Somebody else has just changed it: look at `embeddings migrate status`.');
-      const set = `update vector_spaces set state = $2, since = now(), is_reached = true where space = $1`;
+      if (!other) throw changedMeanwhile();
+      const set = 'update vector_spaces set state = $2, since = now() where space = $1';
       await query(set, [serving!.space, former]);
       await query(set, [other.space, 'serving']);
     });
@@ -173,23 +190,32 @@ async function statusOf(query: OwnerQuery): Promise<MigrationStatus> {
 function spaceIn({ spaces }: MigrationStatus, state: SpaceStatus['state']): SpaceStatus {
   const found = spaces.find((space) => space.state === state);
   if (found) return found;
+  const removed = spaces.find((space) => space.state === 'removing');
+  if (removed) {
+    throw new MigrationRefused(
+      `The vectors of ${removed.model} are being removed: \`embeddings migrate cleanup\` again, should it have been interrupted.`,
+    );
+  }
   const advice = state === 'filling' ? 'Begin with `embeddings migrate start`.' : 'The vectors of the model before are gone.';
   throw new MigrationRefused(`There is no other model. ${advice}`);
 }
 
 function refuseStart(spaces: readonly SpaceStatus[], model: string): void {
   const other = spaces.find(({ state }) => state !== 'serving');
-  if (spaces.some((space) => space.model === model)) throw new MigrationRefused(`${model} has its vectors already.`);
-  if (model === 'client') throw new MigrationRefused('`client` is the name of vectors that clients bring.');
   if (other) {
     throw new MigrationRefused(
       `There are vectors of ${other.model} beside those that answer: \`embeddings migrate cleanup\` removes them.`,
     );
   }
+  if (spaces.some((space) => space.model === model)) throw new MigrationRefused(`${model} has its vectors already.`);
+  if (model === 'client') throw new MigrationRefused('`client` is the name of vectors that clients bring.');
 }
 
-function refuseUnfilled({ isReached }: SpaceStatus, { waiting, dead }: MigrationStatus): void {
-  if (!isReached || waiting > 0) throw new MigrationRefused('It is not filled yet: see `embeddings migrate status`.');
+/** One that has answered has been complete: it lacks what jobs are to bring. */
+function refuseUnfilled({ state, isReached }: SpaceStatus, { waiting, dead }: MigrationStatus): void {
+  if ((state === 'filling' && !isReached) || waiting > 0) {
+    throw new MigrationRefused('It is not filled yet: see `embeddings migrate status`; `--force` does not wait.');
+  }
   if (dead > 0) {
     throw new MigrationRefused(
       `${dead} documents or chats were given up: \`jobs list\` says why; \`jobs retry\` them, or \`jobs drop\` them.`,
@@ -197,9 +223,11 @@ function refuseUnfilled({ isReached }: SpaceStatus, { waiting, dead }: Migration
   }
 }
 
+const changedMeanwhile = () => new MigrationRefused('Somebody else has just changed it: look at `embeddings migrate status`.');
+
 /** The one that does not answer. A published copy keeps its vectors until it is published anew. @throws MigrationRefused */
 async function spaceToRemove(query: OwnerQuery): Promise<number> {
-  const [other] = await query<{ space: number }>(`select space from vector_spaces where state in ('filling', 'retired')`);
+  const [other] = await query<{ space: number }>(`select space from vector_spaces where ${BESIDE}`);
   if (!other) throw new MigrationRefused('There is nothing to clean up: only the model that answers has vectors.');
   const [published] = await query<{ count: number }>(PUBLISHED, [other.space]);
   if (published!.count === 0) return other.space;

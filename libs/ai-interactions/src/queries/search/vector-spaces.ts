@@ -31,13 +31,13 @@ export class VectorSpaces {
     return serving;
   }
 
-  /** All that models of ours make vectors for. @throws DatabaseUnavailable */
+  /** All that models of ours make vectors for: not one that is being removed. @throws DatabaseUnavailable */
   async all(): Promise<VectorSpace[]> {
     const now = performance.now();
     if (!this.known || now >= this.known.until) {
       const spaces = this.database.read<VectorSpace & object>(
         SYSTEM,
-        `select space, model, state, url from vector_spaces where state <> 'supplied' order by state = 'serving' desc, space`,
+        `select space, model, state, url from vector_spaces where state not in ('supplied', 'removing') order by state = 'serving' desc, space`,
       );
       this.known = { spaces, until: now + KNOWN_FOR_MS };
       spaces.catch(() => (this.known = undefined));
