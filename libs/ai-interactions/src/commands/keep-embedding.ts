@@ -6,9 +6,14 @@ import { Document, type DocumentStatus } from '../domain/document.entity';
 import type { EmbeddingFailure } from '../domain/document.errors';
 import { addPassages, forgetFormerVectors, leaveToFill, meanVector, type EmbeddedPassage } from './document-rows';
 
+/** What was read of a document, as its row had it. */
+export interface StoredText {
+  content: string | null;
+  contentSealed: Buffer | null;
+}
+
 export interface Embedding {
-  /** Of the document that was read. */
-  version: number;
+  read: StoredText;
   model: string;
   passages: EmbeddedPassage[];
   /** Why passages have no new embedding: they are kept without, to be found by their words. */
@@ -17,7 +22,7 @@ export interface Embedding {
 
 /**
  * Keeps what the model has made of a document, or that it cannot make anything of it.
- * @throws VersionMismatch if the document has changed
+ * @throws VersionMismatch if the content has changed; title and metadata are no part of what the model reads
  * @throws EmbeddingsAway if another model has taken this one's place
  */
 export class KeepEmbedding extends Command<Written<DocumentStatus>> {
@@ -38,7 +43,7 @@ export class KeepEmbeddingHandler implements ICommandHandler<KeepEmbedding> {
     return this.unitOfWork.run<DocumentStatus>(actor, async (tx) => {
       const document = await tx.em.findOne(
         Document,
-        { userId: actor.userId, id: documentId, status: 'pending', version: embedding.version },
+        { userId: actor.userId, id: documentId, status: 'pending', ...embedding.read },
         { lockMode: LockMode.PESSIMISTIC_WRITE },
       );
       if (!document) throw new VersionMismatch();

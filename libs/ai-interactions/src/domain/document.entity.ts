@@ -86,7 +86,7 @@ export class Document extends DocumentSchema.class {
   change({ embedding, content, ...fields }: DocumentChanges, cipher: LearnerCipher): boolean {
     Object.assign(this, fields);
     const anew = content !== undefined && (content !== this.text(cipher) || this.status === 'failed');
-    if (content !== undefined) {
+    if (anew) {
       this.contentSealed = cipher.seal('documents.content', this.id, content);
       this.content = null;
     }

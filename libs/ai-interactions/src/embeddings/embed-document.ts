@@ -3,7 +3,7 @@ import { CommandBus } from '@nestjs/cqrs';
 import { Database, LearnerKeys, MAX_ATTEMPTS, VersionMismatch, type Job, type JobHandler } from '@studently/platform';
 import { InjectMetric } from '@willsoto/nestjs-prometheus';
 import type { Counter } from 'prom-client';
-import { KeepEmbedding, type Embedding } from '../commands/keep-embedding';
+import { KeepEmbedding, type Embedding, type StoredText } from '../commands/keep-embedding';
 import { EmbeddingsUnavailable, type EmbeddingFailure } from '../domain/document.errors';
 import { contentKey, cutPassages, passageLimits, textWithContext, type Passage } from '../domain/passages';
 import { VectorSpaces } from '../queries/search/vector-spaces';
@@ -15,13 +15,7 @@ export const EMBED_DOCUMENT = 'embed-document';
 export const EMBEDDED_PASSAGES = 'studently_embedded_passages_total';
 export const FAILED_DOCUMENTS = 'studently_failed_documents_total';
 
-const READ = `select content, content_sealed as "contentSealed", version from documents where user_id = $1 and id = $2 and status = 'pending'`;
-
-interface StoredText {
-  content: string | null;
-  contentSealed: Buffer | null;
-  version: number;
-}
+const READ = `select content, content_sealed as "contentSealed" from documents where user_id = $1 and id = $2 and status = 'pending'`;
 
 /** What the model has said about the document as it was. */
 const FORMER = `
@@ -58,13 +52,13 @@ export class EmbedDocument implements JobHandler {
     });
   }
 
-  /** A document that has changed meanwhile is read again. One that is gone, or embedded by now, needs nothing any more. */
-  private async asItIsNow(job: Job, make: (document: StoredText) => Promise<Omit<Embedding, 'version'>>): Promise<void> {
+  /** A document whose content has changed meanwhile is read again. One that is gone, or embedded by now, needs nothing any more. */
+  private async asItIsNow(job: Job, make: (document: StoredText) => Promise<Omit<Embedding, 'read'>>): Promise<void> {
     const { actor, subjectId } = job;
     for (;;) {
-      const [document] = await this.database.read<StoredText & object>(actor, READ, [actor.userId, subjectId]);
-      if (!document) return;
-      const embedding = { version: document.version, ...(await make(document)) };
+      const [read] = await this.database.read<StoredText & object>(actor, READ, [actor.userId, subjectId]);
+      if (!read) return;
+      const embedding = { read, ...(await make(read)) };
       try {
         const { value: status } = await this.commands.execute(new KeepEmbedding(actor, subjectId, embedding));
         if (status === 'failed') this.failed.inc();
