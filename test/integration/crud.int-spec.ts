@@ -49,7 +49,8 @@ import {
   UndoReview,
   type ProgressFilter,
 } from '@studently/study';
-import { KeepEmbedding } from '../../libs/ai-interactions/src/commands/keep-embedding';
+import { KeepEmbedding, type StoredText } from '../../libs/ai-interactions/src/commands/keep-embedding';
+import { LOCAL_MODEL } from '../../libs/ai-interactions/src/embeddings/local-embeddings';
 import { wholePassage } from '../../libs/ai-interactions/src/domain/passages';
 import { translateDatabaseError } from '../../libs/platform/src/errors/database-errors';
 import { TestContexts } from '../support/contexts';
@@ -64,8 +65,7 @@ const documents = (count: number) =>
     bytes: 30,
     value: readNewDocument({ type: 'text', content: `${nr}` }),
   }));
-/** Of the document's third version. */
-const embedding = { version: 3, model: 'm', passages: [{ ...wholePassage('x'), embedding: Array<number>(1536).fill(1) }] };
+const embedding = { model: LOCAL_MODEL, passages: [{ ...wholePassage('x'), embedding: Array<number>(1536).fill(1) }] };
 const gold = {
   plan: 'gold',
   status: 'active' as const,
@@ -92,6 +92,12 @@ describe('DM-1 TU-2 create, read, update and delete', () => {
     chatId = randomUUID();
   });
   afterAll(() => contexts?.stop());
+  /** Of the document as it is. */
+  let read: StoredText | undefined;
+  beforeEach(async () => {
+    const content = 'select content, content_sealed as "contentSealed" from documents where id = $1';
+    [read] = await sql<StoredText>(contexts.database.adminUrl, content, [document.id]);
+  });
   afterEach(() => jest.restoreAllMocks());
 
   const audited = async () =>
@@ -152,7 +158,11 @@ describe('DM-1 TU-2 create, read, update and delete', () => {
       9,
       () => contexts.commands.execute(new ChangeDocument(learner, document.id, { content: 'Another.' })),
     ],
-    ['Document embedded', 9, () => contexts.commands.execute(new KeepEmbedding(learner, document.id, embedding))],
+    [
+      'Document embedded',
+      11,
+      () => contexts.commands.execute(new KeepEmbedding(learner, document.id, { read: read!, ...embedding })),
+    ],
     ['Document deleted', 6, () => contexts.commands.execute(new DeleteDocument(learner, document.id))],
     ['Documents imported', 7, () => contexts.commands.execute(new ImportDocuments(learner, documents(1), 'batch'))],
     ['Chat deleted', 6, () => contexts.commands.execute(new DeleteChat(learner, chatId))],
