@@ -266,7 +266,9 @@ describe.each(waysToRun)('studently keys, $name', (way) => {
     expect(readdirSync(join(folder, 'keys', ada.id.slice(0, 2))).filter((name) => name.startsWith(ada.id))).toEqual([]);
 
     const [email, password] = [newEmail(), newPassword()];
-    await rows(`update audit_events set action = 'user.deleted-long-ago' where learner_id = '${ada.id}' and action = 'user.deleted'`);
+    await rows(
+      `update audit_events set action = 'user.deleted-long-ago' where learner_id = '${ada.id}' and action = 'user.deleted'`,
+    );
     expect((await http().post('/v1/users', { id: ada.id, email, password })).status).toBe(201);
     const session = await http().post('/v1/sessions', { email, password });
     const again = http().as(session.body.token);

@@ -1,7 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
 import { Database, type Learner } from '@studently/platform';
 import type { Gauge } from 'prom-client';
-import { DEVIATIONS, NearestPassages, type NearestSearch } from '../../libs/ai-interactions/src/queries/search/nearest-passages';
+import {
+  DEVIATIONS,
+  NearestPassages,
+  type NearestSearch,
+} from '../../libs/ai-interactions/src/queries/search/nearest-passages';
 import { rankedNearest, type RankedPassage } from '../../libs/ai-interactions/src/queries/search/ranking';
 import { RecallMonitor, recallOf } from '../../libs/ai-interactions/src/queries/search/recall-monitor';
 import { SUPPLIED_SPACE } from '../../libs/ai-interactions/src/queries/search/vector-spaces';

@@ -82,7 +82,9 @@ export class Migrations {
 /** By asking again and again: whoever waits inside a statement is waited for by an index that is built concurrently. */
 async function takeLock(connection: Client): Promise<void> {
   for (;;) {
-    const { rows } = await connection.query<{ held: boolean }>('select pg_try_advisory_lock($1) as held', [ADVISORY_LOCKS.migrations]);
+    const { rows } = await connection.query<{ held: boolean }>('select pg_try_advisory_lock($1) as held', [
+      ADVISORY_LOCKS.migrations,
+    ]);
     if (rows[0]!.held) return;
     await sleep(100);
   }
