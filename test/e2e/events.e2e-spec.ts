@@ -8,7 +8,7 @@ import { EventClient } from '../support/event-client';
 import { HttpClient, logIn, newLearner, type TestLearner } from '../support/http';
 import { describeServed, openServed } from '../support/served';
 import { startRedis } from '../support/servers';
-import { expectProblem, RunningApi, until } from './support';
+import { expectProblem, letIdGo, RunningApi, until } from './support';
 
 /** Of an API process. */
 const MEMORY_GOAL_MB = 220;
@@ -140,6 +140,7 @@ describe.each(waysToRun)('GET /v1/events, $name', (way) => {
     // Ada leaves, and somebody else registers with her id.
     await ada.http.delete(`/v1/users/${ada.id}`);
     const [email, password] = [`${randomUUID()}@example.org`, `long enough ${randomUUID()}`];
+    await letIdGo(run.databaseUrl, ada.id);
     expect((await run.http.post('/v1/users', { id: ada.id, email, password })).status).toBe(201);
     const heir = { ...ada, token: await logIn(run.http, email, password) };
     const inherited = await follow(url(), heir, start);

@@ -8,7 +8,7 @@ import { sql } from '../support/database';
 import { HttpClient, newLearner, type TestLearner } from '../support/http';
 import { withClient } from '../support/servers';
 import { studently, StudentlyProcess } from '../support/studently';
-import { databaseUrlOf, expectProblem, newEmail, newPassword, startOwnRedis, until, type OwnRedis } from './support';
+import { databaseUrlOf, expectProblem, letIdGo, newEmail, newPassword, startOwnRedis, until, type OwnRedis } from './support';
 
 const newMasterKey = (id: string) => `${id} ${randomBytes(32).toString('base64')}\n`;
 /** The version of the key that a message is sealed with. */
@@ -266,9 +266,7 @@ describe.each(waysToRun)('studently keys, $name', (way) => {
     expect(readdirSync(join(folder, 'keys', ada.id.slice(0, 2))).filter((name) => name.startsWith(ada.id))).toEqual([]);
 
     const [email, password] = [newEmail(), newPassword()];
-    await rows(
-      `update audit_events set action = 'user.deleted-long-ago' where learner_id = '${ada.id}' and action = 'user.deleted'`,
-    );
+    await letIdGo(databaseUrl, ada.id);
     expect((await http().post('/v1/users', { id: ada.id, email, password })).status).toBe(201);
     const session = await http().post('/v1/sessions', { email, password });
     const again = http().as(session.body.token);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient, createCluster } from 'redis4';
 import { admin, ApiProcess, type WayToRun } from '../support/api-process';
+import { sql } from '../support/database';
 import { HttpClient, logIn, newLearner, type Answer, type TestLearner } from '../support/http';
 import { RedisCluster } from '../support/redis-cluster';
 import { faultOfKey } from '../support/redis-keys';
@@ -131,6 +132,12 @@ export async function until<T>(probe: () => Promise<T | undefined | false>, with
     if (found) return found;
     if (Date.now() > end) throw new Error(`It did not happen within ${withinMs} ms`);
   }
+}
+
+/** As if the user had been deleted long ago: the id may be given to somebody else. */
+export async function letIdGo(databaseUrl: string, userId: string): Promise<void> {
+  const renamed = `update audit_events set action = 'user.deleted-long-ago' where learner_id = $1 and action = 'user.deleted'`;
+  await sql(databaseUrl, renamed, [userId]);
 }
 
 /** What is wrong with the keys on any of the servers: RED-7, RED-10, RED-13 hold after every suite. */

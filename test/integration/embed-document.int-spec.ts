@@ -40,7 +40,7 @@ describe('Embedding in the background', () => {
   const add = async (content: string, more: object = {}): Promise<DocumentView> =>
     (await contexts.commands.execute(new AddDocument(ada, readNewDocument({ type: 'text', content, ...more })))).value;
   const get = async (id: string): Promise<DocumentView> => (await contexts.queries.execute(new GetDocument(ada, id))).value;
-  const settled = (id: string, withinMs = 20_000) =>
+  const settled = (id: string, withinMs = 45_000) =>
     until(async () => {
       const document = await get(id);
       return document.status !== 'pending' && document;

@@ -87,7 +87,7 @@ describe('Vector spaces, while models come and go', () => {
   };
   const statusOf = async (id: string) =>
     (await rows<{ status: string; failure: string | null }>('select status, failure from documents where id = $1', [id]))[0];
-  const settled = (id: string) => until(async () => (await statusOf(id))?.status !== 'pending' && statusOf(id), 20_000);
+  const settled = (id: string) => until(async () => (await statusOf(id))?.status !== 'pending' && statusOf(id), 45_000);
   /** How many vectors it has in the spaces of which models, and how many of them that model has not made of this text. */
   const vectorsOf = (id: string, text = GRASS) =>
     rows<{ model: string; vectors: number; foreign: number }>(
@@ -99,7 +99,7 @@ describe('Vector spaces, while models come and go', () => {
       [id, [...models.keys()], [...models.keys()].map((model) => vectorText(embeddingOf(text, model, 1536)))],
     );
   const isDone = (id: string) =>
-    until(async () => (await rows('select from jobs where subject_id = $1', [id])).length === 0, 20_000);
+    until(async () => (await rows('select from jobs where subject_id = $1', [id])).length === 0, 45_000);
   const cutover = (isForced = false) =>
     migration.cutover(async () => ({ questions: 0, recall: 1, overlap: 1 }), isForced, false);
 
@@ -110,14 +110,14 @@ describe('Vector spaces, while models come and go', () => {
     named('b').hold();
     const things = [await add(), await talk()];
     await until(async () => before.asked.length === 2);
-    await until(async () => named('b').asked.length === 2, 20_000);
+    await until(async () => named('b').asked.length === 2, 45_000);
     await migration.cleanup(() => undefined);
     await migration.start(named('c').model, null);
     named('b').release();
     await Promise.all(things.map(isDone));
     await rows(`update vector_spaces set since = since - interval '10 seconds'`); // it is filled then
     for (const id of things) {
-      await until(async () => (await vectorsOf(id)).length === 2, 20_000);
+      await until(async () => (await vectorsOf(id)).length === 2, 45_000);
       const made = { vectors: 1, foreign: 0 };
       expect(await vectorsOf(id)).toEqual([
         { model: 'c', ...made },
@@ -159,7 +159,7 @@ describe('Vector spaces, while models come and go', () => {
   it('AI-11 a space of which some is removed answers no more, also when that was interrupted; another cleanup ends it', async () => {
     await migration.start(named('b').model, null);
     const id = await add();
-    await until(async () => (await vectorsOf(id)).length === 2, 20_000);
+    await until(async () => (await vectorsOf(id)).length === 2, 45_000);
     const interrupted = migration.cleanup(() => {
       throw new Error('interrupted');
     });
@@ -203,7 +203,7 @@ describe('Vector spaces, while models come and go', () => {
     await sleep(1000); // in which everybody hears of it
     named(LOCAL_MODEL).hold();
     const id = await add('The moon is a rock.');
-    await until(async () => named(LOCAL_MODEL).asked.length === 2, 20_000);
+    await until(async () => named(LOCAL_MODEL).asked.length === 2, 45_000);
     for (const isDry of [true, false]) {
       await expect(migration.rollback(false, isDry)).rejects.toThrow('not filled yet');
     }
@@ -225,7 +225,7 @@ describe('Vector spaces, while models come and go', () => {
     await migration.rollback(false, false);
     await expect(cutover()).rejects.toThrow('not filled yet');
     await rows(`update vector_spaces set since = since - interval '10 seconds'`);
-    await until(async () => (await vectorsOf(id)).length === 2, 20_000);
+    await until(async () => (await vectorsOf(id)).length === 2, 45_000);
     await until(async () =>
       (await migration.status()).spaces.every(({ state, isReached }) => state === 'serving' || isReached),
     );
