@@ -245,6 +245,7 @@ const SECURITY_DEFINER = [
   'forget_teacher',
   'is_teacher',
   'leave_filling',
+  'let_id_rest',
   'own_events',
   'prepare_audit_months',
   'remember_revocation',

@@ -7,7 +7,7 @@ import type { Counter } from 'prom-client';
 import { EventConsumers } from '../events/event-consumers';
 import { Database } from '../persistence/database';
 import { decodeReadToken, markSees, type Write } from '../persistence/read-token';
-import { ownerOf, type Learner } from '../security/actor';
+import { expectUuids, ownerOf, type Learner } from '../security/actor';
 import { SealedDataUnreadable } from '../security/keys/envelope';
 import { LearnerKeys } from '../security/keys/learner-keys';
 import { openSealedJson } from '../security/keys/sealed-json';
@@ -85,6 +85,7 @@ export class ReadModels {
     params: Params,
     { ownerId = ownerOf(actor), readToken }: ReadOptions = {},
   ): Promise<View<T> | undefined> {
+    expectUuids(actor);
     const atLeast = readToken === undefined ? undefined : decodeReadToken(readToken);
     if (ownerId !== actor.userId) return viewOf(await this.query(model, actor, ownerId, params));
     return this.getOwn(model, actor, params, atLeast);

@@ -54,18 +54,23 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
  * The statements that make a transaction act for `actor`: its database role and the settings that the
  * row-level security policies read. SET LOCAL ends with the transaction, so nothing is left on a pooled
  * connection; literal values because SET takes no parameters (and Citus forwards SET LOCAL, not set_config).
- * @throws TypeError if the user id is not a lower-case uuid, which would make it more than a literal
+ * @throws TypeError as `expectUuids`
  */
 export function contextOf(actor: Actor): string {
-  for (const id of [actor.userId, actor.learnerId]) {
-    if (id !== undefined && !UUID.test(id)) throw new TypeError('An actor needs a uuid.');
-  }
+  expectUuids(actor);
   return (
     `set local role ${databaseRoleOf(actor)}; ` +
     (actor.learnerId === undefined ? '' : `set local app.learner_id = '${actor.learnerId}'; `) +
     `set local app.user_id = '${actor.userId ?? ''}'; ` +
     `set local app.role = '${actor.role}'`
   );
+}
+
+/** @throws TypeError if an id is not a lower-case uuid, which would make it more than a part of a statement, or of a key */
+export function expectUuids({ userId, learnerId }: Actor): void {
+  for (const id of [userId, learnerId]) {
+    if (id !== undefined && !UUID.test(id)) throw new TypeError('An actor needs a uuid.');
+  }
 }
 
 function databaseRoleOf({ role, learnerId }: Actor): string {
