@@ -171,7 +171,7 @@ export function dimensionsOf(vector: readonly number[]): number {
 const corpusOf = ({ actor, spaces }: NearestSearch) => `${ownerOf(actor)} ${spaces.join()}`;
 const isWhole = ({ where, except }: PassageScope) => !where && except.length === 0;
 
-/** Twice as many are compared as might matter. */
+/** There are fewer candidates than twice as many as might matter. */
 const isNarrow = ({ candidates, within }: Candidates) => candidates < 2 * within;
 
 /**
