@@ -29,7 +29,7 @@ answer<BareRoute, number>(async ({ redisUrl, session, rate, view, asText }) => {
     if ((await redis.get(session)) === null) return reply.code(401).send();
     const counted = redis.evalSha(count, { keys: [rate], arguments: ['60000'] });
     const [generation, value] = asText ? await redis.mGet(view) : await redis.mGet(bytes, view);
-    if (((await counted) as number[])[0]! > 1e9) return reply.code(429).send();
+    if (((await counted) as number[][])[0]![0]! > 1e9) return reply.code(429).send();
     if (!generation || !value) return reply.code(404).send();
     const end = value.indexOf('\n');
     const header = JSON.parse(value.slice(0, end).toString()) as { generation: string; etag: string };

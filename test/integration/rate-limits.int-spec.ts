@@ -53,6 +53,17 @@ describe.each<[string, () => RateLimitStore]>([
     expect(counts.sort((a, b) => a - b)).toEqual(Array.from({ length: 500 }, (_each, index) => index + 1));
   });
 
+  it('TU-5 gives each of 250 that come at once the count of its own key, and the end of its own window', async () => {
+    const keys = Array.from({ length: 50 }, newKey);
+    const hits = await Promise.all(
+      Array.from({ length: 250 }, (_each, nr) => store.hit(keys[nr % 50]!, nr % 2 === 0 ? 60 : 30)),
+    );
+    expect(hits.map(({ count }) => count)).toEqual(hits.map((_each, nr) => 1 + Math.floor(nr / 50)));
+    for (const [nr, { msLeft }] of hits.entries()) {
+      expect(Math.ceil(msLeft / 1000) * 1000).toBe(nr % 2 === 0 ? 60_000 : 30_000);
+    }
+  });
+
   it('TU-5 a window ends when it has to, however often it is hit, and then begins anew', async () => {
     const key = newKey();
     const first = await store.hit(key, 1);

@@ -53,6 +53,13 @@ describe.each(Object.keys(PLACES))('A store in %s', (where) => {
     expect(await textOf(store, [key('b'), key('nothing'), key('a'), key('b')])).toEqual(['2', undefined, '1', '2']);
   });
 
+  it('TU-5 answers each of 250 who ask at once with what is theirs, and was there before they asked', async () => {
+    const asked = Array.from({ length: 250 }, (_each, nr) => [key(`shared ${nr % 10}`), key(`own ${nr}`), key(`none ${nr}`)]);
+    await Promise.all(asked.flatMap(([shared, own]) => [store.set(shared!, shared!, 60), store.set(own!, own!, 60)]));
+    const answers = await Promise.all(asked.map((keys) => textOf(store, keys)));
+    expect(answers).toEqual(asked.map(([shared, own]) => [shared, own, undefined]));
+  });
+
   it('TU-5 keeps an empty text, which is not nothing', async () => {
     await store.set(key('empty'), '', 60);
     expect(await textOf(store, [key('empty')])).toEqual(['']);

@@ -1,6 +1,5 @@
-import { Module, type DynamicModule } from '@nestjs/common';
+import { Module, type ArgumentMetadata, type DynamicModule, type PipeTransform } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_PIPE, DiscoveryModule } from '@nestjs/core';
-import { StandardSchemaValidationPipe } from '@nestjs/common';
 import { AiInteractionsModule } from '@studently/ai-interactions';
 import { IdentityModule } from '@studently/identity';
 import { OperationsModule } from '@studently/operations';
@@ -39,23 +38,27 @@ import { ProgressController } from './study/progress.controller';
 import { StudyItemsController } from './study/study-items.controller';
 import { StudyController } from './study/study.controller';
 
-class SchemaValidation extends StandardSchemaValidationPipe {
-  /** Such keys have been refused, in bodies and queries (json.ts). */
-  protected override stripProtoKeys(): void {
-    return;
-  }
+type Validated = Awaited<ReturnType<NonNullable<ArgumentMetadata['schema']>['~standard']['validate']>>;
+
+function valueOf(result: Validated): unknown {
+  if (!result.issues) return result.value;
+  throw new ValidationFailed(
+    result.issues.map((issue) => ({
+      path: (issue.path ?? []).map((part) => String(typeof part === 'object' ? part.key : part)).join('.'),
+      code: (issue as { code?: string }).code ?? 'invalid',
+      message: issue.message,
+    })),
+  );
 }
 
-const validation = new SchemaValidation({
-  exceptionFactory: (issues) =>
-    new ValidationFailed(
-      issues.map((issue) => ({
-        path: (issue.path ?? []).map((part) => String(typeof part === 'object' ? part.key : part)).join('.'),
-        code: (issue as { code?: string }).code ?? 'invalid',
-        message: issue.message,
-      })),
-    ),
-});
+/** Parameters that have a schema are as it says. Most have none: they wait for nothing. */
+const validation: PipeTransform = {
+  transform(value: unknown, { schema }: ArgumentMetadata) {
+    const result = schema?.['~standard'].validate(value);
+    if (result === undefined) return value;
+    return result instanceof Promise ? result.then(valueOf) : valueOf(result);
+  },
+};
 
 /** The HTTP API: controllers over the commands and queries of the contexts. */
 @Module({})

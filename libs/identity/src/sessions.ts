@@ -75,10 +75,13 @@ export class Sessions implements OnModuleInit {
     }
   }
 
-  /** @throws Unauthenticated or SessionRevoked */
-  async authenticate(token: string): Promise<Learner> {
+  /** At once for whoever has just proved it. @throws Unauthenticated or SessionRevoked */
+  authenticate(token: string): Learner | Promise<Learner> {
     const believed = this.believed.get(token)?.value;
-    if (believed && !this.revocations.has(believed.sessionId)) return believed;
+    return believed && !this.revocations.has(believed.sessionId) ? believed : this.prove(token);
+  }
+
+  private async prove(token: string): Promise<Learner> {
     const claim = SessionToken.decode(token);
     if (!claim) throw new Unauthenticated();
     if (this.revocations.has(claim.sessionId)) throw new SessionRevoked();

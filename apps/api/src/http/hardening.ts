@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { refuseConnection } from './problem.filter';
+import { routeOf, type ApiRequest } from './request';
 
 /** How long a client may take for the head of a request, and how often that is looked at. For HTTP and for HTTPS. */
 export const PATIENCE = { headersTimeout: 10_000, connectionsCheckingInterval: 1000 };
@@ -13,10 +14,10 @@ const DOCUMENTS =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 /** What browsers are told, whatever the route. Nobody but the caller may keep an answer, and nobody one that holds a secret. */
-function securityHeaders({ method, routeOptions, protocol }: FastifyRequest): Record<string, string> {
+function securityHeaders({ method, protocol }: FastifyRequest, url: string | undefined): Record<string, string> {
   return {
     'cache-control': method === 'GET' ? 'private, no-cache' : 'no-store',
-    'content-security-policy': routeOptions.url?.startsWith('/docs') ? DOCUMENTS : NOTHING,
+    'content-security-policy': url?.startsWith('/docs') ? DOCUMENTS : NOTHING,
     'referrer-policy': 'no-referrer',
     'x-content-type-options': 'nosniff',
     ...(protocol === 'https' && { 'strict-transport-security': 'max-age=31536000' }),
@@ -25,11 +26,12 @@ function securityHeaders({ method, routeOptions, protocol }: FastifyRequest): Re
 
 /** Slow clients are let go of, and browsers are told to be careful. */
 export function harden(fastify: FastifyInstance): void {
-  fastify.addHook('onRequest', (request, reply, done) => {
-    void reply.headers(securityHeaders(request));
-    const { headers, routeOptions } = request;
+  fastify.addHook('onRequest', (request: ApiRequest, reply, done) => {
+    const { url } = routeOf(request);
+    void reply.headers(securityHeaders(request, url));
+    const { headers } = request;
     const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
-    if (hasBody && !routeOptions.url?.endsWith('/bulk')) limitTime(request, reply);
+    if (hasBody && !url?.endsWith('/bulk')) limitTime(request, reply);
     done();
   });
 }

@@ -9,7 +9,7 @@ import { harden } from './hardening';
 import { EVENT_STREAM } from './openapi';
 import type { ProblemFilter } from './problem.filter';
 import { describeRate, type HttpRateLimits } from './rate-limits';
-import type { ApiRequest } from './request';
+import { routeOf, type ApiRequest } from './request';
 
 /** A document of 1 MiB with its escapes. */
 const MAX_DOCUMENT_BYTES = 4 * 1024 * 1024;
@@ -47,7 +47,7 @@ export function addHooks(fastify: FastifyInstance, { duration, access, isDrainin
 
   // Bulk requests are read as they come, line by line; nothing else takes a stream.
   fastify.addContentTypeParser(['application/x-ndjson', 'text/csv'], (request, stream, done) => {
-    if (request.routeOptions.url?.endsWith('/bulk')) done(null, stream);
+    if (routeOf(request).url?.endsWith('/bulk')) done(null, stream);
     else done(new UnsupportedMediaTypeException());
   });
   fastify.addHook('onRoute', (route) => {
@@ -96,9 +96,8 @@ export function addHooks(fastify: FastifyInstance, { duration, access, isDrainin
   fastify.setReplySerializer((payload) => (payload instanceof View ? (payload.json as string) : JSON.stringify(payload))); // bytes go out as they are
 
   fastify.addHook('onResponse', (request, reply, done) => {
-    const route = request.routeOptions.url ?? 'none';
+    const { url: route = 'none' } = routeOf(request);
     const { method } = request;
-    const milliseconds = Math.round(reply.elapsedTime * 100) / 100;
     // How long a stream lasts does not say how fast we are.
     if (reply.getHeader('content-type') !== EVENT_STREAM) {
       duration.observe({ method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
@@ -109,7 +108,7 @@ export function addHooks(fastify: FastifyInstance, { duration, access, isDrainin
       method,
       route,
       status: reply.statusCode,
-      milliseconds,
+      milliseconds: Math.round(reply.elapsedTime * 100) / 100,
       actor: actor?.userId,
       role: actor?.role,
       service: actor?.serviceId,

@@ -12,7 +12,7 @@ import {
   type Settings,
 } from '@studently/platform';
 import type { FastifyReply } from 'fastify';
-import type { ApiRequest } from './request';
+import { routeOf, type ApiRequest } from './request';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -48,6 +48,8 @@ export class HttpRateLimits {
 
   /** That the caller has been refused in this window, as far as this process knows. Before anything is read of the request. */
   recall(request: ApiRequest): RateVerdict | undefined {
+    void request.ip; // asked for while it is connected: Node does not know it later
+    if (this.denials.size === 0) return undefined;
     const denial = this.denials.get(this.credentialsOf(request));
     if (denial) request.rate = { ...denial.value, secondsLeft: Math.ceil(denial.msLeft / 1000) };
     return denial && (request.rate as RateVerdict);
@@ -55,7 +57,7 @@ export class HttpRateLimits {
 
   /** Counts the request, unless it is counted already. @returns undefined for what has no limit: health, metrics, documents */
   count(request: ApiRequest): RateVerdict | Promise<RateVerdict> | undefined {
-    const route = request.routeOptions.url;
+    const { url: route } = routeOf(request);
     if (route !== undefined && !route.startsWith('/v1/')) return undefined;
     return (request.rate ??= this.take(request));
   }
@@ -81,14 +83,13 @@ export class HttpRateLimits {
   }
 
   private policyOf(request: ApiRequest): RatePolicy {
-    return this.policies[request.routeOptions.config?.ratePolicy ?? 'default'];
+    return this.policies[routeOf(request).config?.ratePolicy ?? 'default'];
   }
 
   private credentialsOf(request: ApiRequest): string {
     const { name } = this.policyOf(request);
     const token = name === 'auth' ? undefined : request.headers.authorization;
-    const address = addressPrincipal(request.ip); // asked for while it is connected: Node does not know it later
-    return `${name} ${token ?? address}`;
+    return `${name} ${token ?? addressPrincipal(request.ip)}`;
   }
 }
 

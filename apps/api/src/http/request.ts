@@ -23,7 +23,12 @@ export interface ApiRequest extends FastifyRequest {
   rawBody?: string;
   /** Once it is counted. */
   rate?: RateVerdict | Promise<RateVerdict>;
+  /** Once it is asked for. */
+  route?: FastifyRequest['routeOptions'];
 }
+
+/** What its route says of itself. Fastify makes that anew whenever it is asked. */
+export const routeOf = (request: ApiRequest): FastifyRequest['routeOptions'] => (request.route ??= request.routeOptions);
 
 const requestOf = (context: ExecutionContext) => context.switchToHttp().getRequest<ApiRequest>();
 
@@ -98,7 +103,7 @@ function chosenKey(key: string | string[] | undefined, header: string): string |
 /** @throws ValidationFailed if the key is not one */
 function idempotencyOf(request: ApiRequest): Idempotency | undefined {
   // A bulk request is many commands, and has its Batch-Id.
-  if (request.method === 'GET' || request.routeOptions.url?.endsWith('/bulk')) return undefined;
+  if (request.method === 'GET' || routeOf(request).url?.endsWith('/bulk')) return undefined;
   const key = chosenKey(request.headers['idempotency-key'], 'Idempotency-Key');
   if (key === undefined) return undefined;
   const fingerprint = createHmac('sha256', key)

@@ -88,28 +88,18 @@ export class ReadModels {
     expectUuids(actor);
     const atLeast = readToken === undefined ? undefined : decodeReadToken(readToken);
     if (ownerId !== actor.userId) return viewOf(await this.query(model, actor, ownerId, params));
-    return this.getOwn(model, actor, params, atLeast);
-  }
 
-  private async getOwn<Params, T>(
-    model: ReadModel<Params, T>,
-    owner: Learner,
-    params: Params,
-    atLeast: Write | undefined,
-  ): Promise<View<T> | undefined> {
-    const valueKey = `cache:{u:${owner.userId}}:${model.key(params)}`;
-    const { generation, view } = await this.current(model, owner.userId, params, valueKey);
+    const valueKey = `cache:{u:${ownerId}}:${model.key(params)}`;
+    const { generation, view } = await this.current(model, ownerId, params, valueKey);
     if (view && isFresh(view, atLeast)) {
       this.requests.inc({ outcome: 'hit' });
       return new View<T>(view.json, view.etag);
     }
     this.requests.inc({ outcome: view ? 'stale_rejected' : 'miss' });
 
-    const loaded = await this.load(model, owner, params, valueKey, generation, atLeast);
+    const loaded = await this.load(model, actor, params, valueKey, generation, atLeast);
     // The query that we have joined may have begun before that write.
-    if (!isFresh(loaded, atLeast)) {
-      return viewOf(await this.query(model, owner, owner.userId, params));
-    }
+    if (!isFresh(loaded, atLeast)) return viewOf(await this.query(model, actor, ownerId, params));
     return viewOf(loaded);
   }
 
@@ -257,8 +247,12 @@ export class ReadModels {
 
   /** undefined: the store does not answer. Then every request is a miss: slower, never wrong. */
   private async fromStore(keys: string[]): Promise<(Buffer | undefined)[] | undefined> {
-    const values = await this.store.get(keys).catch(() => undefined);
-    return this.store.runOf(keys[0]!) === undefined ? undefined : values; // who has answered is not known yet
+    try {
+      const values = await this.store.get(keys);
+      return this.store.runOf(keys[0]!) === undefined ? undefined : values; // who has answered is not known yet
+    } catch {
+      return undefined;
+    }
   }
 }
 

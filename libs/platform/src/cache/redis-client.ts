@@ -12,6 +12,8 @@ export interface RedisNode {
 
 /** Redis as our stores speak to it, be it one server or a cluster. */
 export interface RedisClient extends RedisNode {
+  /** Whether the keys of one command may be any. Those of a cluster share a slot. */
+  readonly takesAnyKeys: boolean;
   /** Which run of which server has answered for this key; undefined: none. What another one was told may be missing in it. */
   runOf(key: string): string | undefined;
   /** All servers that hold keys. @throws if one of them is not connected */
@@ -22,6 +24,7 @@ const AS_BYTES = commandOptions({ returnBuffers: true });
 
 /** One server, by the client that cache-manager-redis-yet brings. */
 export class SingleRedis implements RedisClient {
+  readonly takesAnyKeys = true;
   private readonly link: RedisLink;
 
   constructor(client: RedisClientType) {

@@ -55,6 +55,7 @@ export const openCacheCluster = (urls: string, ca?: string) => openCluster(urls,
  * a master that is dead does not, and its slots stay lost (docs/adr/0025-redis-cluster.md).
  */
 export class ClusterRedis implements RedisClient {
+  readonly takesAnyKeys = false;
   /** Of masters, for as long as they are masters. */
   private readonly runs = new WeakMap<Redis, string>();
 

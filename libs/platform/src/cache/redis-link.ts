@@ -50,8 +50,8 @@ export class RedisLink {
   /** @throws at once while Redis is lost, after 300 ms if it does not answer, and what it answers in its errors */
   ask<T>(command: (client: RedisClientType) => Promise<T>): Promise<T> {
     if (this.isLost || !this.meeting) return Promise.reject(new Error('Redis does not answer'));
-    const answer = () => within(command(this.client), this.noteFault);
-    return this.met === undefined ? this.meeting.then(answer) : answer();
+    if (this.met !== undefined) return within(command(this.client), this.noteFault);
+    return this.meeting.then(() => within(command(this.client), this.noteFault));
   }
 
   async close(): Promise<void> {

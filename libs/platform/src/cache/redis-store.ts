@@ -1,8 +1,11 @@
+import { Gathered } from '../gathered';
 import type { KeyValueStore } from './key-value-store';
 import type { RedisClient } from './redis-client';
 
 /** Redis, spoken to through its client: cache-manager's store above it would encode each value twice (44 µs for a 13 KB view). */
 export class RedisStore implements KeyValueStore {
+  private readonly lookups = new Gathered((asked: (readonly string[])[]) => this.look(asked));
+
   constructor(private readonly redis: RedisClient) {}
 
   runOf(key: string): string | undefined {
@@ -10,8 +13,15 @@ export class RedisStore implements KeyValueStore {
   }
 
   async get(keys: readonly string[]): Promise<(Buffer | undefined)[]> {
+    return this.redis.takesAnyKeys ? this.lookups.one(keys) : (await this.look([keys]))[0]!;
+  }
+
+  /** One command for all, with each key once. */
+  private async look(asked: (readonly string[])[]): Promise<(Buffer | undefined)[][]> {
+    const keys = [...new Set(asked.flat())];
     const values = (await this.redis.send('MGET', ...keys)) as (Buffer | null)[];
-    return values.map((value) => value ?? undefined);
+    const byKey = new Map(keys.map((key, at) => [key, values[at] ?? undefined]));
+    return asked.map((each) => each.map((key) => byKey.get(key)));
   }
 
   async set(key: string, value: string | Buffer, ttlSeconds: number): Promise<void> {

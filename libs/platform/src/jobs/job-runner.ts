@@ -10,10 +10,10 @@ import { InjectMetric } from '@willsoto/nestjs-prometheus';
 import type { Histogram } from 'prom-client';
 import { DatabaseUnavailable, DependencyAway } from '../errors/domain-error';
 import { Database } from '../persistence/database';
+import { Gathered } from '../gathered';
 import { WORKS } from '../process-kind';
 import { askingFor } from '../statements/statement-watch';
 import { SYSTEM } from '../security/actor';
-import { Gathered } from './gathered';
 import {
   Abandoned,
   columnsOf,
@@ -65,10 +65,7 @@ export class JobRunner implements OnApplicationBootstrap, OnModuleDestroy, OnApp
   private readonly ending = new AbortController();
   /** What this process works on: ids and how often they had been taken then. */
   private readonly held = new Map<string, number>();
-  private readonly taking = new Gathered<Delivery, JobRow>(
-    (deliveries) => this.database.write<JobRow>(SYSTEM, TAKE, columnsOf(deliveries), RELAXED),
-    ({ id, taken }) => `${id}-${taken}`,
-  );
+  private readonly taking = new Gathered((deliveries: Delivery[]) => this.take(deliveries));
   private timer?: NodeJS.Timeout;
 
   constructor(
@@ -105,6 +102,17 @@ export class JobRunner implements OnApplicationBootstrap, OnModuleDestroy, OnApp
       // The database is away: when the lease has ended, it is handed over again.
       this.logger.debug(`${name} waits: ${failureOf(error)}`);
     }
+  }
+
+  /** Each of them once, also where it is asked for twice; undefined: it has gone, or is another's. */
+  private async take(deliveries: Delivery[]): Promise<(JobRow | undefined)[]> {
+    const rows = await this.database.write<JobRow>(SYSTEM, TAKE, columnsOf(deliveries), RELAXED);
+    const byDelivery = new Map(rows.map((row) => [keyOf(row), row]));
+    return deliveries.map((delivery) => {
+      const row = byDelivery.get(keyOf(delivery));
+      byDelivery.delete(keyOf(delivery));
+      return row;
+    });
   }
 
   private async hold(name: string, row: JobRow): Promise<Outcome> {
@@ -169,3 +177,5 @@ export class JobRunner implements OnApplicationBootstrap, OnModuleDestroy, OnApp
 /** Nobody's fault but that of what is away. A statement that takes too long may do so each time. */
 const isOutage = (error: unknown) =>
   error instanceof DependencyAway || (error instanceof DatabaseUnavailable && error.code !== 'DATABASE_TIMEOUT');
+
+const keyOf = ({ id, taken }: Delivery) => `${id}-${taken}`;

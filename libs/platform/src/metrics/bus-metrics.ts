@@ -26,14 +26,14 @@ export class BusMetrics implements OnModuleInit {
   private measure(bus: Bus, kind: string): void {
     const execute = bus.execute.bind(bus);
     bus.execute = async (message, context) => {
-      const end = this.duration.startTimer({ kind, name: message.constructor.name });
+      const began = performance.now();
+      let outcome = 'error';
       try {
         const result = await execute(message, context);
-        end({ outcome: 'ok' });
+        outcome = 'ok';
         return result;
-      } catch (error) {
-        end({ outcome: 'error' });
-        throw error;
+      } finally {
+        this.duration.observe({ kind, name: message.constructor.name, outcome }, (performance.now() - began) / 1000);
       }
     };
   }

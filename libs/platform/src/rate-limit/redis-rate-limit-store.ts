@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { Gathered } from '../gathered';
 import type { RedisClient } from '../cache/redis-client';
 import type { Hits, RateLimitStore } from './rate-limit-store';
 
@@ -7,37 +8,55 @@ import type { Hits, RateLimitStore } from './rate-limit-store';
  * nothing. A key that somebody else has spoilt (no end, too late an end, not a number) is mended by its next request.
  */
 export const COUNT_SCRIPT = `
-local window = tonumber(ARGV[1])
-local count = redis.pcall('INCR', KEYS[1])
-if type(count) == 'table' then
-  redis.call('SET', KEYS[1], '1')
-  count = 1
+local answers = {}
+for nr, key in ipairs(KEYS) do
+  local window = tonumber(ARGV[nr])
+  local count = redis.pcall('INCR', key)
+  if type(count) == 'table' then
+    redis.call('SET', key, '1')
+    count = 1
+  end
+  local left = redis.call('PTTL', key)
+  if left < 0 or left > window then
+    redis.call('PEXPIRE', key, window)
+    left = window
+  end
+  answers[nr] = { count, left }
 end
-local left = redis.call('PTTL', KEYS[1])
-if left < 0 or left > window then
-  redis.call('PEXPIRE', KEYS[1], window)
-  left = window
-end
-return { count, left }`;
+return answers`;
 
 const SHA = createHash('sha1').update(COUNT_SCRIPT).digest('hex');
 
 /** Counts for all processes together. */
 export class RedisRateLimitStore implements RateLimitStore {
+  private readonly counts = new Gathered((hits: Hit[]) => this.count(hits));
+
   constructor(private readonly redis: RedisClient) {}
 
   async hit(key: string, windowSeconds: number): Promise<Hits> {
-    const words = ['1', key, String(windowSeconds * 1000)];
+    const hit = { key, windowSeconds };
+    return this.redis.takesAnyKeys ? this.counts.one(hit) : (await this.count([hit]))[0]!;
+  }
+
+  /** Whoever hits twice counts twice. */
+  private async count(hits: Hit[]): Promise<Hits[]> {
+    const windows = hits.map(({ windowSeconds }) => String(windowSeconds * 1000));
+    const words = [String(hits.length), ...hits.map(({ key }) => key), ...windows];
+    const answers = (await this.run(words)) as [count: number, msLeft: number][];
+    return answers.map(([count, msLeft]) => ({ count, msLeft }));
+  }
+
+  private async run(words: string[]): Promise<unknown> {
     try {
-      return asHits(await this.redis.send('EVALSHA', SHA, ...words));
+      return await this.redis.send('EVALSHA', SHA, ...words);
     } catch (error) {
       if (!(error as Error).message.startsWith('NOSCRIPT')) throw error;
-      return asHits(await this.redis.send('EVAL', COUNT_SCRIPT, ...words)); // a server that has just started learns it here
+      return this.redis.send('EVAL', COUNT_SCRIPT, ...words); // a server that has just started learns it here
     }
   }
 }
 
-function asHits(answer: unknown): Hits {
-  const [count, msLeft] = answer as [number, number];
-  return { count, msLeft };
+interface Hit {
+  key: string;
+  windowSeconds: number;
 }
