@@ -271,6 +271,13 @@ describe('Searching documents', () => {
       const { items } = await search({ text: 'tide tables', vector: first, k: 4 }, eve);
       expect(ids(items)).toHaveLength(4);
       expect(ids(items)[1]).toBe(different.id);
+      const pages: string[] = [];
+      for (let cursor: string | undefined; pages.length < 4;) {
+        const page = await search({ text: 'tide tables', vector: first, k: 1, cursor }, eve);
+        pages.push(...ids(page.items));
+        cursor = page.nextCursor!;
+      }
+      expect(pages).toEqual(ids(items)); // on the second page there is none that is like that of the first
     });
   });
 

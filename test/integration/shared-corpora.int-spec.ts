@@ -203,6 +203,7 @@ describe('Shared corpora', () => {
         [cursor, more] = [page.nextCursor ?? undefined, page.nextCursor !== null];
       }
       expect(pages.toSorted()).toEqual([own, copy, other].sort());
+      expect(pages[1]).toBe(other); // not what is nearly the same as that of the first page
       for (const id of [copy, other]) await contexts.commands.execute(new UnpublishDocument(teacher, id));
     });
   });

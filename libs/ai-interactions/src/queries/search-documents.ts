@@ -177,9 +177,10 @@ export class SearchDocumentsHandler implements IQueryHandler<SearchDocuments> {
     const best = fuse(rankings, weightsFor((worded ?? sharedWorded)!.words));
     const fused = best.slice(0, most);
     const publishers = [...sharedByMeaning, ...(sharedWorded?.byWords ?? []), ...(sharedWorded?.byTitle ?? [])];
+    const showing = { k, meaning, before: (own ?? published!).except };
     const shown = published
-      ? await this.sharedPassages.show(actor, fused, publishersOf(publishers), k, meaning)
-      : await this.passages.show(actor, fused, k, meaning);
+      ? await this.sharedPassages.show(actor, fused, publishersOf(publishers), showing)
+      : await this.passages.show(actor, fused, showing);
     const items = await this.highlighted(actor, text, shown);
     const byWords = [worded, sharedWorded].filter((each) => each !== undefined);
     const matched = [nearest, shared, ...byWords].map((each) => each?.matched ?? 0);

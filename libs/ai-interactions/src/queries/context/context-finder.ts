@@ -97,7 +97,7 @@ export class ContextFinder {
   }
 
   private async shown(actor: Learner, search: ContextSearch, passages: Fused[], earlier: Fused[]): Promise<Found[]> {
-    const json = await this.passages.show(actor, passages, PASSAGES);
+    const json = await this.passages.show(actor, passages, { k: PASSAGES });
     const scores = new Map(earlier.map(({ passageId, score }) => [passageId, score]));
     const turns = await this.turns.readThese(actor, search.chatId, [...scores.keys()], search.mostBytes);
     return [

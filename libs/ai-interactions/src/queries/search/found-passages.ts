@@ -49,15 +49,19 @@ export const shownNearest = (userId: string) => `
 /** Two vectors are of the same text, nearly, where so small a part of their signs differs: a cosine above 0.995. */
 export const SAME = 0.03;
 
-/** Those that are like a better one come after all others. */
+/** Those that are like a better one, or like one of an earlier page, come after all others. */
 const SHOW = `
-  with given as (
+  with earlier as (
+    select signs from passage_vectors where user_id = $1 and passage_id = any($7::uuid[]) and space = any($4::smallint[])
+  ), given as (
     select given.id, score, nr, v.signs from unnest($2::uuid[], $3::float8[]) with ordinality given (id, score, nr)
     join document_passages p on p.user_id = $1 and p.id = given.id -- which has not gone since it was ranked
     left join passage_vectors v on v.user_id = $1 and v.passage_id = given.id and v.space = any($4::smallint[])
   ), shown as (
     select id, score, nr, exists (
         select from given better where better.nr < given.nr and better.signs <~> given.signs <= $5::float8
+        union all
+        select from earlier where earlier.signs <~> given.signs <= $5::float8
       ) as is_copy
     from given order by is_copy, nr limit $6
   )
@@ -65,6 +69,15 @@ const SHOW = `
   from shown
   join document_passages p on p.user_id = $1 and p.id = shown.id
   join documents d on d.user_id = $1 and d.id = p.document_id`;
+
+/** Which of the best are shown. */
+export interface Showing {
+  k: number;
+  /** That of the question: the signs of vectors of its spaces tell what is the same; undefined: nothing is. */
+  meaning?: Pick<NearestSearch, 'vector' | 'spaces'>;
+  /** Passages of earlier pages. */
+  before?: readonly string[];
+}
 
 /** As its row has it: headings one a line, and no end in older rows. */
 type StoredPassage = Omit<FoundPassage, 'passage'> & {
@@ -84,16 +97,8 @@ export class FoundPassages {
     private readonly keys: LearnerKeys,
   ) {}
 
-  /**
-   * JSON of the best k, those that are nearly the same as a better one after the others.
-   * @param meaning that of the question: the signs of vectors of its spaces tell what is the same; undefined: nothing is
-   */
-  async show(
-    actor: Learner,
-    fused: readonly Fused[],
-    k: number,
-    meaning?: Pick<NearestSearch, 'vector' | 'spaces'>,
-  ): Promise<string> {
+  /** JSON of the best k, those that are nearly the same as a better or an earlier one after the others. */
+  async show(actor: Learner, fused: readonly Fused[], { k, meaning, before = [] }: Showing): Promise<string> {
     const [row] = await this.database.query<{ items: string }>(actor, SHOW, [
       ownerOf(actor),
       fused.map(({ passageId }) => passageId),
@@ -101,6 +106,7 @@ export class FoundPassages {
       meaning?.spaces ?? [],
       SAME * (meaning ? dimensionsOf(meaning.vector) : 0),
       k,
+      before,
     ]);
     return this.open(row!.items);
   }

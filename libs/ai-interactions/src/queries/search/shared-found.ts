@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database, ownerOf, type Learner } from '@studently/platform';
-import { foundPassage, FoundPassages, SAME } from './found-passages';
-import { dimensionsOf, type NearestSearch } from './nearest-passages';
+import { foundPassage, FoundPassages, SAME, type Showing } from './found-passages';
+import { dimensionsOf } from './nearest-passages';
 import type { Fused } from './ranking';
 
 /** SQL of a found passage `p` of a published document `d`, as JSON. */
@@ -11,9 +11,13 @@ export const sharedPassage = (score: string) => `json_build_object(
     'startsAt', p.starts_at, 'endsAt', p.ends_at, 'headings', p.headings),
   'score', ${score})`;
 
-/** One's own passages (`publisher` is null) and published ones; those that are like a better one come after all others. */
+/** One's own passages (`publisher` is null) and published ones; those that are like a better or an earlier one come after all others. */
 const SHOW = `
-  with given as (
+  with earlier as (
+    select signs from passage_vectors where user_id = $1 and passage_id = any($8::uuid[]) and space = any($5::smallint[])
+    union all
+    select signs from published_passages where id = any($8::uuid[]) and space = any($5::smallint[])
+  ), given as (
     select given.*, coalesce(v.signs, binary_quantize(p.embedding)::bit(1536)) as signs
     from unnest($2::uuid[], $3::uuid[], $4::float8[]) with ordinality given (id, publisher, score, nr)
     left join passage_vectors v on given.publisher is null and v.user_id = $1 and v.passage_id = given.id and v.space = any($5::smallint[])
@@ -24,6 +28,8 @@ const SHOW = `
   ), shown as (
     select *, exists (
         select from given better where better.nr < given.nr and better.signs <~> given.signs <= $6::float8
+        union all
+        select from earlier where earlier.signs <~> given.signs <= $6::float8
       ) as is_copy
     from given order by is_copy, nr limit $7
   ), items as (
@@ -49,16 +55,14 @@ export class SharedFoundPassages {
   ) {}
 
   /**
-   * JSON of the best k, those that are nearly the same as a better one after the others.
+   * JSON of the best k, those that are nearly the same as a better or an earlier one after the others.
    * @param publishers of those passages that are published
-   * @param meaning that of the question: the signs of vectors of its spaces tell what is the same; undefined: nothing is
    */
   async show(
     actor: Learner,
     fused: readonly Fused[],
     publishers: ReadonlyMap<string, string>,
-    k: number,
-    meaning?: Pick<NearestSearch, 'vector' | 'spaces'>,
+    { k, meaning, before = [] }: Showing,
   ): Promise<string> {
     const [row] = await this.database.query<{ items: string }>(actor, SHOW, [
       ownerOf(actor),
@@ -68,6 +72,7 @@ export class SharedFoundPassages {
       meaning?.spaces ?? [],
       SAME * (meaning ? dimensionsOf(meaning.vector) : 0),
       k,
+      before,
     ]);
     return this.own.open(row!.items);
   }

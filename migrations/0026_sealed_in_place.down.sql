@@ -1,0 +1,1 @@
+alter function sealed_json(text, uuid, uuid, text, bytea) immutable;
