@@ -416,6 +416,23 @@ describe('Study', () => {
       expect(await audited()).toEqual(['study-item.added', 'study-item.imported']);
     });
 
+    it('names the first fault of what is large, whose faults nobody wants to count, and refuses what no request could bring', async () => {
+      const quiz = (choices: unknown[]) => ({ type: 'quiz', content: { question: 'which?', choices, answer: 0 } });
+      const large = { ...flashcard(), content: { ...flashcard().content, more: 'x'.repeat(1024 * 1024) } };
+      expect(await take(lines(quiz(Array(100_000).fill(0)), quiz([0, 0]), large))).toEqual({
+        accepted: 0,
+        rejected: [
+          { line: 1, code: 'VALIDATION_FAILED', detail: 'content.choices: must NOT have more than 20 items' },
+          {
+            line: 2,
+            code: 'VALIDATION_FAILED',
+            detail: expect.stringMatching(/choices\.0: must be string; content.choices\.1/),
+          },
+          { line: 3, code: 'VALIDATION_FAILED', detail: 'content: Content has at most 1048576 characters, as JSON.' },
+        ],
+      });
+    });
+
     it('of nothing, and of nothing that can be taken, leaves nothing', async () => {
       expect(await take([], 'empty')).toEqual({ accepted: 0, rejected: [] });
       expect((await take([{ type: 'hologram' }], 'bad')).accepted).toBe(0);

@@ -51,6 +51,11 @@ describe('A JSON body', () => {
     expect(refusal(text)[1]).toMatch(/invalid_key$/);
   });
 
+  it('whose key is without end is refused by the beginning of it', () => {
+    const [, fault] = refusal(`{"${'long '.repeat(100_000)}":{"a":"x\\u0000"}}`);
+    expect(fault).toBe(`${'long '.repeat(20)}….a: nul_character`);
+  });
+
   it('knows one zero, as PostgreSQL does', () => {
     expect(parseJson('{"a":[-0,-0.0,0,-0.5],"b":"-0"}')).toEqual({ a: [0, 0, 0, -0.5], b: '-0' });
   });

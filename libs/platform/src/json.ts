@@ -2,6 +2,7 @@ import { DomainError, ValidationFailed, type FieldFault } from './errors/domain-
 
 const MAX_DEPTH = 32;
 const MAX_FAULTS = 20;
+const LONGEST_NAME = 100;
 const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
 
 export class MalformedJson extends DomainError {
@@ -50,11 +51,18 @@ function inspect(value: unknown, path: string, depth: number, faults: FieldFault
   }
 }
 
+/** As much of a key as is told of it: a copy, which does not keep all of it in memory. */
+export function shortened(key: string): string {
+  if (key.length <= LONGEST_NAME) return key;
+  return `${Buffer.from(key.slice(0, LONGEST_NAME), 'utf16le').toString('utf16le')}…`;
+}
+
 function inspectMembers(value: object, path: string, depth: number, faults: FieldFault[]): void {
   if (Array.isArray(value)) return inspectElements(value, path, depth, faults);
   const members = value as Record<string, unknown>;
   for (const [key, member] of Object.entries(value)) {
-    const at = path === '' ? key : `${path}.${key}`;
+    const name = shortened(key);
+    const at = path === '' ? name : `${path}.${name}`;
     if (FORBIDDEN_KEYS.has(key)) faults.push({ path: at, code: 'forbidden_key', message: 'This key is not allowed.' });
     else if (key.includes('\0') || !key.isWellFormed())
       faults.push({ path, code: 'invalid_key', message: 'A key is not valid Unicode text.' });

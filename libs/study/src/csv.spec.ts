@@ -105,7 +105,26 @@ describe('study items from CSV', () => {
     expect(most).toBeLessThan(400 * 1024 * 1024); // what is let go is not collected at once
   });
 
+  it('PF-5 keeps empty lines between quotes for what they are, and holds them to the size of a record as well', async () => {
+    let most = 0;
+    async function* empty(mebibytes: number) {
+      yield Buffer.from('front,back\n"');
+      for (let pieces = 0; pieces < 16 * mebibytes; pieces++) yield Buffer.alloc(65_536, '\n');
+      most = process.memoryUsage().heapUsed - before;
+      yield Buffer.from('x",y\n');
+    }
+    const before = process.memoryUsage().heapUsed;
+    expect((await read(empty(2))).items).toHaveLength(1);
+    expect(most).toBeLessThan(150 * 1024 * 1024);
+    expect((await read(empty(9))).rejected[0]).toMatchObject({
+      line: 2,
+      detail: expect.stringContaining('a quote not closed'),
+    });
+  }, 60_000);
+
   it.each([
+    ['a name that is too long', `front,${'x'.repeat(101)}\na,b\n`],
+    ['too many names', `${Array.from({ length: 101 }, (_, nr) => `name${nr}`).join()}\na,b\n`],
     ['a name twice', 'front,front\na,b\n'],
     ['an empty name', 'front,\na,b\n'],
     ['a name that no item may have', '__proto__,back\na,b\n'],

@@ -14,6 +14,11 @@ import { readStudyItem, type ImportedStudyItem } from './domain/new-study-item';
 /** Parsed at once, which costs a tenth of parsing each by itself. */
 const BLOCK_RECORDS = 500;
 const BLOCK_BYTES = 256 * 1024;
+/** So many lines of one record are put together: each by itself takes a hundred bytes more. */
+const LINES_TOGETHER = 1000;
+/** The names stand in each item, also in one that takes a few bytes of the file. */
+const MOST_COLUMNS = 100;
+const LONGEST_NAME = 100;
 
 export class MalformedCsv extends DomainError {
   constructor(message: string) {
@@ -63,16 +68,19 @@ export async function* readStudyCsv(source: AsyncIterable<Buffer>): AsyncGenerat
  */
 async function* recordsOf(source: AsyncIterable<Buffer>): AsyncGenerator<RawRecord> {
   let first = 0;
+  let together: Buffer[] = [];
   let parts: Buffer[] = [];
   let length = 0;
   let isQuoted = false;
   let lost = false;
   for await (const { line, text } of linesOf(source)) {
     if (lost) continue;
-    if (parts.length === 0) first = line;
+    if (together.length + parts.length === 0) first = line;
+    else length++; // the end of the line before
     length += text?.length ?? Infinity;
     if (length > MAX_LINE_BYTES) {
       lost = true;
+      together = parts = [];
       const fault = new MalformedCsv(
         `The record has more than ${MAX_LINE_BYTES} bytes (is a quote not closed?): nothing from here on was read.`,
       );
@@ -80,9 +88,15 @@ async function* recordsOf(source: AsyncIterable<Buffer>): AsyncGenerator<RawReco
       continue;
     }
     parts.push(text!, NEWLINE);
+    if (parts.length >= 2 * LINES_TOGETHER) {
+      together.push(Buffer.concat(parts));
+      parts = [];
+    }
     if (hasOddQuotes(text!)) isQuoted = !isQuoted;
     if (isQuoted) continue;
-    if (length > 0 && !(length === 1 && text![0] === CARRIAGE_RETURN)) yield { line: first, text: Buffer.concat(parts) };
+    const isEmpty = length === 0 || (length === 1 && text![0] === CARRIAGE_RETURN);
+    if (!isEmpty) yield { line: first, text: Buffer.concat([...together, ...parts]) };
+    together = [];
     parts = [];
     length = 0;
   }
@@ -159,6 +173,10 @@ function parseAll(text: Buffer): string[][] | undefined {
 function columnsOf(names: string[]): string[] {
   const columns = names.map((name) => name.trim());
   if (columns.includes('')) throw new MalformedCsv('The first line names the columns: one of the names is empty.');
+  if (columns.length > MOST_COLUMNS || columns.some(({ length }) => length > LONGEST_NAME))
+    throw new MalformedCsv(
+      `The first line names at most ${MOST_COLUMNS} columns, with at most ${LONGEST_NAME} characters each.`,
+    );
   if (new Set(columns).size < columns.length) throw new MalformedCsv('The first line names a column twice.');
   refuseUnkeepable(Object.fromEntries(columns.map((name) => [name, true])));
   return columns;

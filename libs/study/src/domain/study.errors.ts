@@ -7,6 +7,12 @@ export class TypeUnknown extends ValidationFailed {
   }
 }
 
+export class ContentTooLarge extends ValidationFailed {
+  constructor(most: number) {
+    super([{ path: 'content', code: 'too_big', message: `Content has at most ${most} characters, as JSON.` }]);
+  }
+}
+
 /** Somebody has put a row into study_item_types whose schema is none. */
 export class TypeBroken extends DomainError {
   constructor(type: string) {
