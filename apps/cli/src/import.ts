@@ -2,7 +2,7 @@ import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import { ImportDocuments, readNewDocument } from '@studently/ai-interactions';
 import { FindUser } from '@studently/identity';
 import { DomainError, readNdjson, takeInChunks, type BulkResult } from '@studently/platform';
-import { ImportStudyItems, readStudyCsv, readStudyItem } from '@studently/study';
+import { ImportStudyItems, readStudyCsv, readStudyNdjson } from '@studently/study';
 import { SingleBar } from 'cli-progress';
 import { InvalidArgumentError, type Command } from 'commander';
 import { countries, file, foldoc, html, markdown, postgresqlDoc, upTo, wordnet, type Source } from './import-sources';
@@ -77,7 +77,7 @@ export function addImport(program: Command): void {
     .action((path: string, { documents }: { documents?: boolean }, command: Command) =>
       documents
         ? run(command, (signal) => file(path, signal, (bytes) => readNdjson(bytes, readNewDocument), ImportDocuments))
-        : run(command, (signal) => file(path, signal, (bytes) => readNdjson(bytes, readStudyItem), ImportStudyItems)),
+        : run(command, (signal) => file(path, signal, readStudyNdjson, ImportStudyItems)),
     );
 }
 

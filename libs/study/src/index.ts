@@ -12,6 +12,7 @@ export type { NewProgress, ProgressChanges } from './domain/progress.entity';
 export { BUCKETS, type Bucket } from './domain/progress-series';
 export { STATES, type ItemState } from './domain/schedule';
 export type { ReviewAnswer } from './domain/study-item.entity';
+export { readStudyNdjson } from './ndjson';
 export { GetProgress } from './queries/get-progress';
 export { GetForecast, GetStats, type StudyStats } from './queries/get-statistics';
 export { GetStudyItem } from './queries/get-study-item';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
-import { readNdjson, takeInChunks, type Learner } from '@studently/platform';
+import { takeInChunks, type Learner } from '@studently/platform';
 import {
   AddStudyItem,
   ChangeStudyItem,
@@ -13,7 +13,7 @@ import {
   ListReviews,
   ListStudyItems,
   readStudyCsv,
-  readStudyItem,
+  readStudyNdjson,
   ReviewItem,
   UndoReview,
 } from '@studently/study';
@@ -46,7 +46,7 @@ export class StudyItemsController {
     @CurrentActor() actor: Learner,
     @BulkBody(['application/x-ndjson', 'text/csv']) { source, mediaType, batchId }: BulkRequest,
   ) {
-    const lines = mediaType === 'text/csv' ? readStudyCsv(source) : readNdjson(source, readStudyItem);
+    const lines = mediaType === 'text/csv' ? readStudyCsv(source) : readStudyNdjson(source);
     return takeInChunks(lines, (chunk) => this.commands.execute(new ImportStudyItems(actor, chunk, batchId)));
   }
 
