@@ -42,6 +42,12 @@ describe('ID-12 Preferences', () => {
     expect(faultsOf({ theme: null, timezone: 'mine', size: { font: [1, 'x'] } })).toEqual([]);
   });
 
+  it('have a size, whatever a patch adds to them', () => {
+    const most = { theme: 'x'.repeat(64 * 1024 - '{"theme":""}'.length) };
+    expect(faultsOf(most)).toEqual([]);
+    expect(faultsOf({ ...most, a: 1 })).toEqual(['preferences']);
+  });
+
   it('lose a key by a null in a merge patch', () => {
     expect(PreferencesPatch.parse({ timeZone: null, dayStartsAt: null, theme: null })).toEqual({
       timeZone: null,

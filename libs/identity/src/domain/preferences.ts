@@ -20,8 +20,15 @@ export const PreferencesPatch = z
   .partial()
   .catchall(others);
 
+/** They are part of each view of a user, also in a list of two hundred; and a patch adds to what is there. */
+const MAX_CHARACTERS = 64 * 1024;
+
 /** @throws ValidationFailed */
 export function checkPreferences(preferences: JsonObject): void {
+  if (JSON.stringify(preferences).length > MAX_CHARACTERS) {
+    const message = `All preferences together have at most ${MAX_CHARACTERS} characters, as JSON.`;
+    throw new ValidationFailed([{ path: 'preferences', code: 'too_big', message }]);
+  }
   const { error } = Preferences.safeParse(preferences);
   if (!error) return;
   throw new ValidationFailed(
