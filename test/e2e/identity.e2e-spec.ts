@@ -462,6 +462,8 @@ describe.each(waysToRun)('identity, $name', (way) => {
       expectProblem(await user.http.delete(path, stale), 412, 'VERSION_MISMATCH');
       expect((await user.http.get(path)).body.lastName).toBe('King');
       expect((await user.http.delete(path, { headers: { 'if-match': newer } })).status).toBe(204);
+      // What somebody else has deleted meanwhile does not come back.
+      expectProblem(await user.http.put(path, ada, { headers: { 'if-match': newer } }), 412, 'VERSION_MISMATCH');
       expectProblem(await user.http.get(path), 404, 'NOT_FOUND');
     });
 
@@ -510,6 +512,8 @@ describe.each(waysToRun)('identity, $name', (way) => {
       expect((await user.http.get(path)).body).toEqual(again.body);
 
       expect((await boss.delete(path)).status).toBe(204);
+      const deleted = { headers: { 'if-match': again.headers.get('etag')! } };
+      expectProblem(await boss.put(path, gold, deleted), 412, 'VERSION_MISMATCH');
       expectProblem(await user.http.get(path), 404, 'NOT_FOUND');
       expectProblem(await boss.delete(path), 404, 'NOT_FOUND');
       expectProblem(await boss.put(`/v1/users/${randomUUID()}/subscription`, gold), 404, 'NOT_FOUND');

@@ -48,10 +48,9 @@ export class PutProfileHandler implements ICommandHandler<PutProfile> {
     return this.unitOfWork.run<ProfileView>(actor, async (tx) => {
       const user = await lockUser(tx, userId);
       const existing = await tx.em.findOne(Profile, { user });
-      if (existing) {
-        expectVersion(existing, ifMatch);
-        existing.replace(profile, await tx.cipher(userId));
-      } else tx.em.persist(Profile.of(user, randomUUID(), profile, await tx.cipher(userId)));
+      expectVersion(existing, ifMatch);
+      if (existing) existing.replace(profile, await tx.cipher(userId));
+      else tx.em.persist(Profile.of(user, randomUUID(), profile, await tx.cipher(userId)));
       tx.record(new ProfileChanged(userId, Object.keys(profile)));
       return tx.view(profileModel, userId, undefined);
     });

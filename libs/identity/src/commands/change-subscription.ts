@@ -36,10 +36,9 @@ export class PutSubscriptionHandler implements ICommandHandler<PutSubscription> 
     return this.unitOfWork.run<SubscriptionView>(actor, async (tx) => {
       const user = await lockUser(tx, userId);
       const existing = await tx.em.findOne(Subscription, { user });
-      if (existing) {
-        expectVersion(existing, ifMatch);
-        existing.replace(subscription);
-      } else tx.em.persist(Subscription.of(user, randomUUID(), subscription));
+      expectVersion(existing, ifMatch);
+      if (existing) existing.replace(subscription);
+      else tx.em.persist(Subscription.of(user, randomUUID(), subscription));
       tx.record(new SubscriptionChanged(userId, Object.keys(subscription)));
       return tx.view(subscriptionModel, userId, undefined);
     });
