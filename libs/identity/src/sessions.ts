@@ -68,8 +68,9 @@ export class Sessions implements OnModuleInit {
   ) {}
 
   onModuleInit(): void {
-    this.expiry.register('delete from sessions where expires_at < now()');
-    this.expiry.register('delete from revoked_sessions where expires_at < now()');
+    const condition = 'expires_at < now()';
+    this.expiry.register({ table: 'sessions', condition, key: 'user_id, id' });
+    this.expiry.register({ table: 'revoked_sessions', condition, key: 'id' });
     for (const type of [SessionsRevoked, PasswordChanged, RoleChanged, UserDeleted]) {
       this.consumers.on(type, (event) => this.forget(event.endedSessions));
     }

@@ -4,14 +4,24 @@ import { SYSTEM } from '../security/actor';
 import { Database } from './database';
 
 const EVERY_MS = 5 * 60 * 1000;
+/** So many rows are a statement: one of all that a day without a worker has left would run out of time, again and again. */
+const PORTION = 1000;
+
+/** Of a table, the rows of which a condition says that they are over. */
+interface Expired {
+  table: string;
+  condition: string;
+  /** The columns of its primary key. */
+  key: string;
+}
 
 /** Removes what has outlived its time. Row-level security lets the platform's own role see nothing else of it. */
 @Injectable()
 export class Expiry implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly logger = new Logger(Expiry.name);
-  private readonly statements: string[] = [
-    `delete from idempotency_keys where created_at < now() - interval '24 hours'`,
-    `delete from import_batches where created_at < now() - interval '7 days'`,
+  private readonly expired: Expired[] = [
+    { table: 'idempotency_keys', condition: `created_at < now() - interval '24 hours'`, key: 'user_id, id' },
+    { table: 'import_batches', condition: `created_at < now() - interval '7 days'`, key: 'user_id, id' },
   ];
   private timer?: NodeJS.Timeout;
 
@@ -20,9 +30,9 @@ export class Expiry implements OnApplicationBootstrap, OnApplicationShutdown {
     @Inject(WORKS) private readonly works: boolean,
   ) {}
 
-  /** `sql` deletes the expired rows of one table; the worker's policy on it must say what is expired. */
-  register(sql: string): void {
-    this.statements.push(sql);
+  /** The worker's policy on the table must say the same. */
+  register(expired: Expired): void {
+    this.expired.push(expired);
   }
 
   onApplicationBootstrap(): void {
@@ -34,12 +44,17 @@ export class Expiry implements OnApplicationBootstrap, OnApplicationShutdown {
   }
 
   async run(): Promise<void> {
-    for (const sql of this.statements) {
+    for (const expired of this.expired) {
       try {
-        await this.database.write(SYSTEM, sql);
+        while ((await this.removeSome(expired)) === PORTION);
       } catch (error) {
         this.logger.warn(`Nothing was removed this time: ${error instanceof Error ? error.name : 'failure'}`);
       }
     }
+  }
+
+  private async removeSome({ table, condition, key }: Expired): Promise<number> {
+    const some = `select ${key} from ${table} where ${condition} limit ${PORTION}`;
+    return (await this.database.write(SYSTEM, `delete from ${table} where (${key}) in (${some}) returning 1`)).length;
   }
 }
