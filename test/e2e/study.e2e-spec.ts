@@ -433,6 +433,22 @@ describe.each(waysToRun)('studying, $name', (way) => {
       expect((await run.http.get('/health/ready')).body.status).toBe('ok');
     }, 60_000);
 
+    it('tells why it cannot go on, also who is still sending', async () => {
+      const lines = Array.from({ length: 7000 }, (_, nr) => `${JSON.stringify(front(`${nr}`))}\n`);
+      let send: (text: string) => void;
+      const body = new ReadableStream({ start: (stream) => void (send = (text) => stream.enqueue(Buffer.from(text))) });
+      const headers = { 'content-type': 'application/x-ndjson', 'batch-id': 'cards', authorization: `Bearer ${grace.token}` };
+      const request = { method: 'POST', headers, body, duplex: 'half' } as RequestInit;
+      const answer = fetch(`${run.api.url}${ITEMS}/bulk`, request);
+      send!(lines.slice(0, 1500).join(''));
+      const counting = `select count(*)::int from study_items where user_id = '${grace.id}'`;
+      await until(async () => (await sql<{ count: number }>(run.databaseUrl, counting))[0]!.count >= 1000);
+      expect((await grace.http.delete(`/v1/users/${grace.id}`)).status).toBe(204);
+      send!(lines.slice(1500).join('')); // and no end of it
+      const answered = await answer;
+      expect([answered.status, await answered.json()]).toMatchObject([404, { code: 'USER_NOT_FOUND' }]);
+    }, 60_000);
+
     it('refuses lines that are huge or are no text, and keeps the others', async () => {
       const huge = JSON.stringify(front('x'.repeat(9 * 1024 * 1024)));
       const long = JSON.stringify(front('x'.repeat(100_000)));

@@ -1,13 +1,6 @@
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
-import {
-  NotFound,
-  UnitOfWork,
-  ValidationFailed,
-  View,
-  type Learner,
-  type Transaction,
-  type Written,
-} from '@studently/platform';
+import { NotFound, UnitOfWork, View, type Learner, type Transaction, type Written } from '@studently/platform';
+import { ExpiresInThePast } from '../domain/identity.errors';
 import { ServiceKey } from '../domain/service-key';
 import { ServiceKeyAdded, ServiceKeyRemoved } from '../identity.events';
 import type { ServiceKeyView } from '../queries/list-service-accounts';
@@ -37,15 +30,13 @@ export class RemoveServiceKey extends Command<Written<void>> {
 /** An answer with a secret is not kept, so it cannot be given again. */
 export const withoutReplay = (actor: Learner): Learner => ({ ...actor, idempotency: undefined });
 
-/** @throws ValidationFailed if the key would never be good */
+/** @throws ExpiresInThePast if the key would never be good */
 export async function keepNewKey(
   tx: Transaction,
   accountId: string,
   expiresAt?: Date,
 ): Promise<ServiceKeyView & { key: string }> {
-  if (expiresAt && expiresAt.getTime() <= Date.now()) {
-    throw new ValidationFailed([{ path: 'expiresAt', code: 'in_the_past', message: 'Let the key expire in the future.' }]);
-  }
+  if (expiresAt && expiresAt.getTime() <= Date.now()) throw new ExpiresInThePast();
   const { id, key, secretHash } = ServiceKey.generate(accountId);
   const [row] = await tx.query<Omit<ServiceKeyView, 'id'>>(
     `insert into service_keys (account_id, id, secret_hash, expires_at) values ($1, $2, $3, $4)

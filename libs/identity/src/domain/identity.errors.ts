@@ -1,4 +1,4 @@
-import { DomainError, IdTaken, translateConstraints, type FieldFault } from '@studently/platform';
+import { DomainError, IdTaken, translateConstraints, ValidationFailed, type FieldFault } from '@studently/platform';
 
 export class EmailTaken extends DomainError {
   constructor() {
@@ -49,6 +49,12 @@ export class NotATeacher extends DomainError {
 export class UserNotFound extends DomainError {
   constructor() {
     super('not-found', 'USER_NOT_FOUND', 'There is no such user.');
+  }
+}
+
+export class ExpiresInThePast extends ValidationFailed {
+  constructor() {
+    super([{ path: 'expiresAt', code: 'in_the_past', message: 'Let the key expire in the future.' }]);
   }
 }
 
@@ -108,4 +114,6 @@ translateConstraints({
   grants_user_id_fkey: () => new UserNotFound(),
   sessions_user_id_fkey: () => new Unauthenticated(),
   idempotency_keys_user_id_fkey: () => new UserNotFound(),
+  import_batches_user_id_fkey: () => new UserNotFound(),
+  service_keys_lifetime: () => new ExpiresInThePast(),
 });

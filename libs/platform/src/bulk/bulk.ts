@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { DomainError } from '../errors/domain-error';
+import { DomainError, type ErrorKind } from '../errors/domain-error';
 import { Written, View } from '../view';
 
 /** One line of a bulk request, read and found to be in order. Lines are counted from 1. */
@@ -37,6 +37,9 @@ const CHUNKS_UNDER_WAY = 3;
 const LINES_AT_A_TIME = 100;
 const LISTED_REJECTIONS = 1000;
 
+/** It is not about the lines: others would fare no better. */
+const ENDS_ALL = new Set<ErrorKind>(['unavailable', 'unauthenticated', 'not-found']);
+
 export const isRejection = (line: object): line is Rejection => 'code' in line;
 
 /**
@@ -45,7 +48,7 @@ export const isRejection = (line: object): line is Rejection => 'code' in line;
  * lines that are to blame stand alone.
  * @param take the command for one chunk
  * @param progress hears how many lines are done
- * @throws whatever `take` throws for other reasons than the lines (the database is away). What was accepted before stays.
+ * @throws whatever `take` throws for other reasons than the lines (the database is away, the learner is gone). What was accepted before stays.
  */
 export async function takeInChunks<T>(
   lines: AsyncIterable<BulkLine<T> | Rejection>,
@@ -68,7 +71,7 @@ export async function takeInChunks<T>(
       result.accepted += accepted;
       reject(rejected);
     } catch (error) {
-      if (!(error instanceof DomainError) || error.kind === 'unavailable' || error.kind === 'unauthenticated') throw error;
+      if (!(error instanceof DomainError) || ENDS_ALL.has(error.kind)) throw error;
       if (chunk.length === 1) return reject([{ line: chunk[0]!.line, code: error.code, detail: error.message }]);
       const half = chunk.length / 2;
       await takeAll(chunk.slice(0, half));
