@@ -99,6 +99,9 @@ describe.each(waysToRun)('what a learner shares with a teacher, $name', (way) =>
     const body = { id: randomUUID(), teacherId: teacher.id, scopes: ['study'] };
     const post = (changes: object) => ada.http.post(`/v1/users/${ada.id}/grants`, { ...body, ...changes });
     expect([(await post({})).status, (await post({})).status]).toEqual([201, 200]);
+    const another = { id: randomUUID(), teacherId: (await run.newUser('TEACHER')).id };
+    const together = await Promise.all(Array.from({ length: 5 }, () => post(another)));
+    expect(together.map(({ status }) => status).sort()).toEqual([200, 200, 200, 200, 201]);
     expectProblem(await post({ scopes: ['chats'] }), 409, 'ID_TAKEN');
     expectProblem(await post({ id: undefined }), 409, 'GRANT_EXISTS');
     const student = await run.newLearner();

@@ -32,12 +32,13 @@ export class GiveGrantHandler implements ICommandHandler<GiveGrant> {
   execute({ actor, grant: { id, teacherId, scopes } }: GiveGrant): Promise<Written<GrantView>> {
     const wanted = [...new Set(scopes)].sort();
     return this.unitOfWork.run<GrantView>(actor, async (tx) => {
-      const existing = await this.find(tx, id);
-      if (existing) {
+      const sameAs = (existing: GrantView) => {
         if (existing.teacherId !== teacherId || existing.scopes.join() !== wanted.join()) throw new IdTaken();
         tx.existed();
         return View.of(existing);
-      }
+      };
+      const existing = await this.find(tx, id);
+      if (existing) return sameAs(existing);
       const [known] = await tx.query<{ isTeacher: boolean }>('select is_teacher($1) as "isTeacher"', [teacherId]);
       if (!known?.isTeacher || teacherId === actor.userId) throw new NotATeacher();
       const made = await tx.query(
@@ -45,7 +46,11 @@ export class GiveGrantHandler implements ICommandHandler<GiveGrant> {
          on conflict on constraint grants_one_per_teacher do nothing returning id`,
         [actor.userId, id, teacherId, wanted],
       );
-      if (made.length === 0) throw new GrantExists();
+      if (made.length === 0) {
+        const faster = await this.find(tx, id); // the same request may have come twice at once
+        if (faster) return sameAs(faster);
+        throw new GrantExists();
+      }
       tx.record(new GrantGiven(actor.userId, id));
       return View.of((await this.find(tx, id))!);
     });
