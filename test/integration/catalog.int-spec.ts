@@ -177,6 +177,7 @@ const GRANTS: Record<string, Record<string, string>> = {
     'outbox(id)': 'SELECT',
     'outbox(xid)': 'SELECT',
     'own_events()': 'EXECUTE',
+    'remove_owned()': 'EXECUTE',
     former_vectors: 'DELETE,INSERT,SELECT',
     passage_vectors: 'DELETE,INSERT,SELECT',
     turn_vectors: 'INSERT,SELECT',
@@ -249,6 +250,7 @@ const SECURITY_DEFINER = [
   'own_events',
   'prepare_audit_months',
   'remember_revocation',
+  'remove_owned',
   'serve_model',
 ];
 

@@ -168,7 +168,7 @@ describe('DM-1 TU-2 create, read, update and delete', () => {
     ['Chat deleted', 6, () => contexts.commands.execute(new DeleteChat(learner, chatId))],
     ['Profile deleted', 7, () => contexts.commands.execute(new DeleteProfile(learner, learner.userId))],
     ['Subscription deleted', 7, () => contexts.commands.execute(new DeleteSubscription(admin, learner.userId))],
-    ['User deleted', 11, () => contexts.commands.execute(new DeleteUser(learner, learner.userId))],
+    ['User deleted', 12, () => contexts.commands.execute(new DeleteUser(learner, learner.userId))],
   ];
 
   it.each(commands)('%s: %i statements at most, one audit row', async (_, most, run) => {

@@ -1,7 +1,18 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from '@nestjs/cqrs';
 import { AddDocument, AppendMessage, readNewDocument, StartChat } from '@studently/ai-interactions';
-import { BootstrapAdmin, DeleteUser, OpenSession, PutProfile, PutSubscription, RegisterUser } from '@studently/identity';
+import {
+  AddServiceKey,
+  BootstrapAdmin,
+  CreateServiceAccount,
+  DeleteUser,
+  GiveGrant,
+  OpenSession,
+  PutProfile,
+  PutSubscription,
+  RegisterUser,
+} from '@studently/identity';
 import type { Learner } from '@studently/platform';
 import { AddStudyItem, ImportStudyItems, RecordProgress, ReviewItem } from '@studently/study';
 import { until } from '../e2e/support';
@@ -228,6 +239,76 @@ describe('Relations', () => {
     expect(await audited()).toEqual([...auditBefore, 'user.deleted']);
     // registered; profile, subscription; sessions; chats and messages; documents; items, reviews, progress; the import
     expect(auditBefore).toHaveLength(1 + 2 + 2 + 6 + 3 + 9 + 1);
+  });
+
+  it('TI-2 a user leaves with whatever is theirs, also where that takes longer than a statement may', async () => {
+    const admin: Learner = { userId: randomUUID(), role: 'ADMIN' };
+    const [ada, ben, bystander] = [await contexts.newLearner(), await contexts.newLearner(), await contexts.newLearner()];
+    for (const { userId } of [ada, ben, bystander]) {
+      const many = userId === bystander.userId ? 5 : 4500;
+      await rows(
+        `with item as (
+           insert into study_items (user_id, id, type, content) values ($1, $2, 'flashcard', '{}') returning *
+         )
+         insert into study_reviews (user_id, id, item_id, seq, client_review_id, rating, reviewed_at, answer)
+         select user_id, uuid_generate_v4(), id, seq, seq::text, 3, now(), '{}' from item, generate_series(1, $3) seq`,
+        [userId, randomUUID(), many],
+      );
+    }
+    // A disk on which the cascade, which is one statement, would take longer than 4 s.
+    await rows(
+      `create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.001); return old; end $$`,
+    );
+    await rows('create trigger slow before delete on study_reviews for each row execute function slow()');
+    try {
+      await contexts.commands.execute(new DeleteUser(ada, ada.userId));
+      await contexts.commands.execute(new DeleteUser(admin, ben.userId));
+    } finally {
+      await rows('drop function slow cascade');
+    }
+    expect(
+      await rows('select user_id, count(*)::int from study_reviews where user_id = any($1) group by 1', [
+        [ada, ben, bystander].map(({ userId }) => userId),
+      ]),
+    ).toEqual([{ user_id: bystander.userId, count: 5 }]);
+  }, 60_000);
+
+  it('TI-2 nobody else removes what a user owns', async () => {
+    const [ada, ben] = [await contexts.newLearner(), await contexts.newLearner()];
+    const remove = (actorRole: string) =>
+      sql(contexts.database.url, 'select * from remove_owned($1, 10, null, null)', [ada.userId], {
+        ...{ role: 'studently_app', userId: ben.userId, actorRole },
+      });
+    for (const role of ['STUDENT', 'TEACHER', 'OPS', 'DPO', 'SERVICE', ''])
+      await expect(remove(role)).rejects.toMatchObject({ code: '42501' });
+    expect(await remove('ADMIN')).toEqual([{ reached: null, last: null }]);
+  });
+
+  it('TI-4 a teacher who is just being deleted is granted nothing any more', async () => {
+    const [ada, teacher] = [await contexts.newLearner(), await contexts.newLearner()];
+    await rows(`update users set role = 'TEACHER' where id = $1`, [teacher.userId]);
+    const grant = new GiveGrant(ada, { id: randomUUID(), teacherId: teacher.userId, scopes: ['chats'] });
+    await withClient(contexts.database.adminUrl, async (client) => {
+      await client.query('begin');
+      await client.query('delete from users where id = $1', [teacher.userId]);
+      const given = contexts.commands.execute(grant).catch((error: { code: string }) => error.code);
+      await Promise.race([given, sleep(500)]);
+      await client.query('commit');
+      expect(await given).toBe('NOT_A_TEACHER');
+    });
+    expect(await rows('select from grants where teacher_id = $1', [teacher.userId])).toEqual([]);
+  });
+
+  it('a key that expires at once by the clock of the database is refused, whatever ours says', async () => {
+    const admin: Learner = { userId: (await contexts.newLearner()).userId, role: 'ADMIN' };
+    const account = await contexts.commands.execute(
+      new CreateServiceAccount(admin, { name: randomUUID(), scopes: ['chats:read'] }),
+    );
+    const now = Date.now();
+    const late = jest.spyOn(Date, 'now').mockReturnValue(now - 60_000);
+    const added = contexts.commands.execute(new AddServiceKey(admin, account.value.id, new Date(now - 30_000)));
+    await expect(added).rejects.toMatchObject({ code: 'VALIDATION_FAILED', details: { faults: [{ path: 'expiresAt' }] } });
+    late.mockRestore();
   });
 
   it('AI-3 ai_chats_seed shows a chat as it was asked for: messages as one jsonb[] in order, its own only; what is sealed stays so', async () => {
