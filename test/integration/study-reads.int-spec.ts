@@ -313,6 +313,34 @@ describe('Reads of studying', () => {
     });
   });
 
+  it('PF-5 of large items is a page that fits into memory, and the next begins where it ends', async () => {
+    const learner = await newLearner();
+    const large = (nr: number) => ({
+      ...flashcard,
+      content: { front: `${nr}`, back: 'x'.repeat(60_000), more: `${nr}`.repeat(900_000) },
+    });
+    for (const from of [0, 4, 8]) {
+      const lines = [0, 1, 2, 3].map((nr) => ({
+        line: nr + 1,
+        bytes: 1,
+        value: { id: randomUUID(), ...large((from + nr) % 10) },
+      }));
+      expect((await contexts.commands.execute(new ImportStudyItems(learner, lines, undefined, NOW))).value.rejected).toEqual(
+        [],
+      );
+    }
+    const seen = new Set<string>();
+    const pages: number[] = [];
+    for (let cursor: string | null | undefined; cursor !== null;) {
+      const page = (await ask(new ListStudyItems(learner, {}, { limit: 200, cursor }))).value;
+      for (const { id } of page.items) seen.add(id);
+      pages.push(page.items.length);
+      cursor = page.nextCursor;
+    }
+    expect([seen.size, pages]).toEqual([12, [9, 3]]);
+    expect((await ask(new ListDue(learner, 200, NOW))).value.items).toHaveLength(9);
+  });
+
   describe('statistics', () => {
     it.each(PLACES.map((place, seed) => [place.timeZone, place.now, place, seed] as const))(
       'ST-7 in %s at %s are what the log says, whatever the period',

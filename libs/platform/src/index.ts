@@ -92,7 +92,7 @@ export { PlatformModule } from './platform.module';
 export { endBecauseOf } from './process-end';
 export { BACKGROUND, WORKS, type ProcessKind } from './process-kind';
 export { dropStartUpGarbage } from './start-up-garbage';
-export { pageOf, type Page, type PageRequest } from './paging';
+export { MOST_ON_A_PAGE, pageOf, withinPage, type Page, type PageRequest } from './paging';
 export { SealedDataUnreadable } from './security/keys/envelope';
 export { LearnerCipher, type SealedColumn } from './security/keys/learner-cipher';
 export { LearnerKeys } from './security/keys/learner-keys';

@@ -37,6 +37,24 @@ describe('A list in pages', () => {
     );
   });
 
+  it('ends where the next item does not fit any more, and goes on there', async () => {
+    const items = [1, 2, 3, 4, 5].map((n) => ({ createdAt: `2026-01-01T00:00:00.00${n}Z`, id: id(n) }));
+    const fitting = (cursor?: string) =>
+      pageOf<Item>({ limit: 4, cursor }, async (after, count) =>
+        sorted(items)
+          .filter((item) => !after || item.id < after.id)
+          .slice(0, count)
+          .map((item, nr) => ({ ...item, json: nr < 2 ? JSON.stringify(item) : null })),
+      );
+    const pages: string[][] = [];
+    for (let cursor: string | null | undefined; cursor !== null;) {
+      const { value } = await fitting(cursor);
+      pages.push(value.items.map((item) => item.id));
+      cursor = value.nextCursor;
+    }
+    expect(pages).toEqual([[id(5), id(4)], [id(3), id(2)], [id(1)]]);
+  });
+
   it('is empty where there is nothing, and has no next page where it just fits', async () => {
     const one = { createdAt: '2026-01-01T00:00:00.000Z', id: id(1) };
     expect((await page([], 5)).json).toBe('{"items":[],"nextCursor":null}');

@@ -15,7 +15,8 @@ export interface PageRequest {
 }
 
 interface PageRow {
-  json: string;
+  /** null: it does not fit on the page (`withinPage`) */
+  json: string | null;
   /** ISO 8601 */
   createdAt: string;
   id: string;
@@ -24,6 +25,16 @@ interface PageRow {
 type Position = Pick<PageRow, 'createdAt' | 'id'>;
 
 const CURSOR = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+
+/** A page of large items ends before its limit: it is in memory some times over earlier it is sent. */
+export const MOST_ON_A_PAGE = 8 * 1024 * 1024;
+
+/** SQL of a page, of rows (json, "createdAt", id), whose items may be large: those that do not fit are there without their JSON. */
+export const withinPage = (sql: string): string => `
+  select case when sum(octet_length(json)) over earlier < ${MOST_ON_A_PAGE} or count(*) over earlier = 0 then json end as json, "createdAt", id
+  from (${sql}) item
+  window earlier as (order by "createdAt" desc, id desc rows between unbounded preceding and 1 preceding)
+  order by "createdAt" desc, id desc`;
 
 /**
  * One page by keyset: `load` answers up to `limit` rows after a position, newest first by (createdAt, id).
@@ -35,9 +46,10 @@ export async function pageOf<T>(
   load: (after: Position | undefined, limit: number) => Promise<PageRow[]>,
 ): Promise<View<Page<T>>> {
   const rows = await load(cursor === undefined ? undefined : decode(cursor), limit + 1);
-  const shown = rows.slice(0, limit);
+  const beyond = rows.findIndex(({ json }, nr) => nr === limit || json === null);
+  const shown = beyond === -1 ? rows : rows.slice(0, beyond);
   const last = shown.at(-1);
-  const nextCursor = rows.length > limit && last ? `"${encode(last)}"` : 'null';
+  const nextCursor = rows.length > shown.length && last ? `"${encode(last)}"` : 'null';
   return new View(`{"items":[${shown.map((row) => row.json).join(',')}],"nextCursor":${nextCursor}}`);
 }
 

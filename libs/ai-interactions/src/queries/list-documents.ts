@@ -1,5 +1,14 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
-import { Database, ownerOf, pageOf, type Learner, type Page, type PageRequest, type View } from '@studently/platform';
+import {
+  Database,
+  ownerOf,
+  pageOf,
+  withinPage,
+  type Learner,
+  type Page,
+  type PageRequest,
+  type View,
+} from '@studently/platform';
 import { DOCUMENT_SUMMARY, type DocumentView } from './document.read-model';
 
 export type DocumentSummary = Omit<DocumentView, 'content'>;
@@ -15,14 +24,14 @@ export class ListDocuments extends Query<View<Page<DocumentSummary>>> {
   }
 }
 
-const SQL = `
+const SQL = withinPage(`
   select row_to_json(item)::text as json, item."createdAt", item.id from (
     select ${DOCUMENT_SUMMARY} from documents d
     where d.user_id = $1
       and ($2::text is null or d.type = $2)
       and ($3::timestamptz is null or (d.created_at, d.id) < ($3, $4::uuid))
     order by d.created_at desc, d.id desc limit $5
-  ) item`;
+  ) item`);
 
 @QueryHandler(ListDocuments)
 export class ListDocumentsHandler implements IQueryHandler<ListDocuments> {

@@ -1,5 +1,5 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
-import { Database, pageOf, type Learner, type Page, type PageRequest, type View } from '@studently/platform';
+import { Database, pageOf, withinPage, type Learner, type Page, type PageRequest, type View } from '@studently/platform';
 
 /** A document as it was when it was published. */
 export interface SharedDocument {
@@ -23,14 +23,14 @@ export class ListSharedDocuments extends Query<View<Page<SharedDocument>>> {
   }
 }
 
-const SQL = `
+const SQL = withinPage(`
   select row_to_json(item)::text as json, item."publishedAt" as "createdAt", item.id from (
     select d.id, d.type, d.title, d.metadata, d.user_id as "publishedBy", iso8601(d.published_at) as "publishedAt"
     from published_documents d
     where ($1::text is null or d.type = $1)
       and ($2::timestamptz is null or (d.published_at, d.id) < ($2, $3::uuid))
     order by d.published_at desc, d.id desc limit $4
-  ) item`;
+  ) item`);
 
 @QueryHandler(ListSharedDocuments)
 export class ListSharedDocumentsHandler implements IQueryHandler<ListSharedDocuments> {

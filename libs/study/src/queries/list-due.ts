@@ -1,6 +1,6 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { preferencesOf } from '@studently/identity';
-import { Database, ownerOf, View, type Learner } from '@studently/platform';
+import { Database, MOST_ON_A_PAGE, ownerOf, View, type Learner } from '@studently/platform';
 import { StudyCalendar } from '../domain/study-day';
 import { ITEM_VIEW, type StudyItemView } from './study-item.read-model';
 
@@ -12,7 +12,8 @@ export interface DueView {
 
 /**
  * What the learner has to review: whatever comes due before the end of the learner's day, but a learning step only when
- * its minutes have passed. Most overdue relative to its interval first, what is new last; then by `nextReview` and id.
+ * its minutes have passed. Most overdue relative to its interval first, what is new last; then by `nextReview` and id. Where
+ * they are large there are fewer than `limit`.
  */
 export class ListDue extends Query<View<DueView>> {
   constructor(
@@ -38,9 +39,17 @@ const SQL = `
     order by next_review, id limit $4
   ), due as (
     select * from overdue union all select * from new order by lateness desc, next_review, id limit $4
+  ), shown as (
+    select due.*, row_to_json(item) as json
+    from due cross join lateral (select ${ITEM_VIEW} from study_items i where i.user_id = $1 and i.id = due.id) item
+  ), fitting as (
+    select *, sum(octet_length(json::text)) over (order by lateness desc, next_review, id
+      rows between unbounded preceding and 1 preceding) as earlier
+    from shown
   )
-  select coalesce(json_agg(item order by due.lateness desc, due.next_review, due.id), '[]')::text as items, ${preferencesOf('$1')} as preferences
-  from due cross join lateral (select ${ITEM_VIEW} from study_items i where i.user_id = $1 and i.id = due.id) item`;
+  select coalesce(json_agg(json order by lateness desc, next_review, id) filter (where coalesce(earlier, 0) < ${MOST_ON_A_PAGE}), '[]')::text
+    as items, ${preferencesOf('$1')} as preferences
+  from fitting`;
 
 const MOST_KNOWN = 10_000;
 

@@ -6,6 +6,7 @@ import {
   pageOf,
   ValidationFailed,
   View,
+  withinPage,
   type Learner,
   type Page,
   type PageRequest,
@@ -68,12 +69,12 @@ const ENTRIES = `
     and ($3::timestamptz is null or p."timestamp" >= $3)
     and ($4::timestamptz is null or p."timestamp" < $4)`;
 
-const PAGE = `
+const PAGE = withinPage(`
   select row_to_json(item)::text as json, item."createdAt", item.id from (
     select ${PROGRESS_VIEW} ${ENTRIES}
       and ($5::timestamptz is null or (p.created_at, p.id) < ($5, $6::uuid))
     order by p.created_at desc, p.id desc limit $7
-  ) item`;
+  ) item`);
 
 /** $5 are the boundaries of the buckets. A sum of floats is rounded, which must not carry the mean past its values. */
 const SERIES = `

@@ -1,5 +1,14 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
-import { Database, ownerOf, pageOf, type Learner, type Page, type PageRequest, type View } from '@studently/platform';
+import {
+  Database,
+  ownerOf,
+  pageOf,
+  withinPage,
+  type Learner,
+  type Page,
+  type PageRequest,
+  type View,
+} from '@studently/platform';
 import { ITEM_VIEW, type StudyItemView } from './study-item.read-model';
 
 /** The learner's own items, newest first; of one type, or with one tag. */
@@ -13,7 +22,7 @@ export class ListStudyItems extends Query<View<Page<StudyItemView>>> {
   }
 }
 
-const SQL = `
+const SQL = withinPage(`
   select row_to_json(item)::text as json, item."createdAt", item.id from (
     select ${ITEM_VIEW} from study_items i
     where i.user_id = $1
@@ -21,7 +30,7 @@ const SQL = `
       and ($3::text is null or $3 = any(i.tags))
       and ($4::timestamptz is null or (i.created_at, i.id) < ($4, $5::uuid))
     order by i.created_at desc, i.id desc limit $6
-  ) item`;
+  ) item`);
 
 @QueryHandler(ListStudyItems)
 export class ListStudyItemsHandler implements IQueryHandler<ListStudyItems> {
