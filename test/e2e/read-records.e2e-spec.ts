@@ -66,6 +66,16 @@ describe.each(waysToRun)('reads of a learner by somebody else, $name', (way) => 
     const id = randomUUID();
     await service.post('/v1/documents/search', { text: 'grass', mode: 'text' }, { headers: { ...actAs, 'x-request-id': id } });
     expect(await recorded(id)).toEqual(expected('searchDocuments'));
+    // What is recorded a second time is shown as it is.
+    const writer = await boss.post('/v1/service-accounts', { name: randomUUID(), scopes: ['progress:write'] });
+    const entry = { id: randomUUID(), category: 'algebra', score: 50 };
+    const record = async (requestId: string) =>
+      (await run.http.as(writer.body.key).post('/v1/progress', entry, { headers: { ...actAs, 'x-request-id': requestId } }))
+        .status;
+    const [first, second] = [randomUUID(), randomUUID()];
+    expect([await record(first), await record(second)]).toEqual([201, 200]);
+    expect(await recorded(first)).toEqual([]);
+    expect(await recorded(second)).toEqual([row(writer.body.id, 'SERVICE', 'recordProgress', ada.id, ada.id)]);
   });
 
   it('SEC-13 are not recorded where nothing was shown, nor is what one reads of oneself', async () => {
