@@ -137,6 +137,16 @@ describe('The audit log', () => {
       expect(findings).toEqual([expect.objectContaining({ kind: 'batch-replaced', batch: '2', ids: '6-7' })]);
     });
 
+    it('everything gone, and another log in its place', async () => {
+      await rename(3);
+      await sealAll();
+      await rows('truncate audit_events, audit_batches; update audit_log set id = gen_random_uuid()');
+      expect(await verify()).toMatchObject({ found: 1, findings: [{ kind: 'log-replaced' }] });
+      await rename();
+      await sealAll();
+      expect(await verify()).toMatchObject({ batches: 1, anchors: 1, found: 1, findings: [{ kind: 'log-replaced' }] });
+    });
+
     it('an anchor that was changed, and a file of anchors that is gone', async () => {
       await rename();
       await sealAll();

@@ -20,15 +20,13 @@ export interface NoAnchor {
   line: number;
 }
 
-/** The anchors of one log, in the order of the file. @throws if the file cannot be read */
-export async function* readAnchors(file: string, log: string): AsyncGenerator<Anchor | NoAnchor> {
+/** Of whatever log they are, in the order of the file. @throws if the file cannot be read */
+export async function* readAnchors(file: string): AsyncGenerator<Anchor | NoAnchor> {
   let line = 0;
   for await (const text of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
     line += 1;
     if (text.trim() === '') continue;
-    const anchor = parsed(text);
-    if (!anchor) yield { file, line };
-    else if (anchor.log === log) yield anchor;
+    yield parsed(text) ?? { file, line };
   }
 }
 

@@ -8,6 +8,7 @@ export interface Finding {
     | 'batch-missing'
     | 'batch-edited'
     | 'batch-replaced'
+    | 'log-replaced'
     | 'anchor-broken'
     | 'anchors-missing';
   /** The audit_events row. */

@@ -33,6 +33,8 @@ export class Verification {
   private batches = 0;
   private events = 0;
   private anchors = 0;
+  /** Batches of other logs that our keys have signed, by the log. */
+  private readonly others = new Map<string, number>();
   private previous?: { seq: bigint; head: Buffer };
 
   constructor(
@@ -45,7 +47,7 @@ export class Verification {
   async run(): Promise<VerificationResult> {
     const { from, to, anchorFiles, progress } = this.options;
     const extent = await this.log.extent(from, to);
-    const anchors = anchorFiles.map((file) => readAnchors(file, this.log.id));
+    const anchors = anchorFiles.map((file) => this.ownAnchors(file));
     const waiting = await Promise.all(anchors.map((each) => each.next()));
     for await (const { batches, rows } of this.log.pages(extent)) {
       let at = 0;
@@ -71,6 +73,14 @@ export class Verification {
       anchors: this.anchors,
       ...this.findings.result(),
     };
+  }
+
+  /** Those of this log, and lines that are none. */
+  private async *ownAnchors(file: string): AsyncGenerator<Anchor | NoAnchor> {
+    for await (const anchor of readAnchors(file)) {
+      if (isNoAnchor(anchor) || anchor.log === this.log.id) yield anchor;
+      else if (this.isAuthentic(anchor)) this.others.set(anchor.log, (this.others.get(anchor.log) ?? 0) + 1);
+    }
   }
 
   /** A batch in itself, and that it follows the one before. */
@@ -161,6 +171,15 @@ export class Verification {
     const end = { seq: '0', head: Buffer.alloc(0) } as Batch; // no batch any more: each is asked for
     for (const [index, file] of files.entries()) {
       for (let next = waiting[index]!; !next.done; next = await file.next()) await this.checkAnchor(next.value, end, first);
+    }
+    // Who puts another id into audit_log has the chain begin anew, and nothing of it would show what was before.
+    for (const [log, count] of this.others) {
+      this.findings.add({
+        kind: 'log-replaced',
+        detail:
+          `the anchors know ${count} batches of the log ${log}, signed by our key, and this one is ${this.log.id}. ` +
+          `If they are another database's, give a file without them`,
+      });
     }
     if (this.batches > 0 && this.anchors === 0) {
       this.findings.add({
