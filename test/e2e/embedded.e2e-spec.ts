@@ -1,5 +1,5 @@
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -85,6 +85,21 @@ describe('embedded', () => {
     expect(await api!.stop()).toBe(0);
     await start();
   });
+
+  it('is one on its folder for all containers of a machine: another one is refused, and a command reaches it', async () => {
+    const http = await start();
+    const elsewhere = (program: string, ...args: string[]) =>
+      spawnSync('unshare', ['--map-root-user', '--net', process.execPath, join(__dirname, '../../dist', program), ...args], {
+        env: { PATH: process.env['PATH'], STUDENTLY_DATA_DIR: folder, STUDENTLY_SAMPLE: 'off', PORT: '0' },
+        encoding: 'utf8',
+        timeout: 20_000,
+      });
+    const second = elsewhere('api.js');
+    if (/unshare/.test(second.stderr)) return; // not allowed on this machine
+    expect(second).toMatchObject({ status: 78, stderr: expect.stringContaining('DATA_DIR_IN_USE') });
+    expect(elsewhere('cli.js', 'status')).toMatchObject({ status: 0, stderr: '' });
+    expect((await http.get('/health/ready')).body.status).toBe('ok');
+  }, 60_000);
 
   it('survives kill -9 at any moment of its very first start, again and again', async () => {
     const main = join(__dirname, '../../dist/api.js');

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, realpathSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -47,18 +47,32 @@ function placesOf(dataDir: string) {
   return {
     data: join(folder, 'postgres'),
     socket: join(socketFolder, '.s.PGSQL.5432'),
-    // An abstract socket: the kernel frees it with the process, however that ends.
+    // An abstract socket: the kernel frees it with the process, however that ends. Other containers do not see it (`answers`).
     lock: `\0studently-${id}`,
     target: { url: `postgres://postgres@localhost:5432/postgres?host=${encodeURIComponent(socketFolder)}`, embedded: true },
   };
 }
 
-/** @returns undefined if another process holds the lock, and goes on to hold it for `patience` ms */
-async function takeLock(name: string, patience = 0): Promise<Server | undefined> {
+/** @returns undefined if another process runs on the folder, and goes on to do so for `patience` ms */
+async function takeLock(places: ReturnType<typeof placesOf>, patience = 0): Promise<Server | undefined> {
   for (const end = Date.now() + patience; ; await sleep(50)) {
-    const lock = await tryLock(name);
-    if (lock || Date.now() >= end) return lock;
+    const lock = await tryLock(places.lock);
+    if (lock && !(await answers(places.socket))) return lock;
+    lock?.close();
+    if (Date.now() >= end) return undefined;
   }
+}
+
+/** Whether a database serves there: in another container, or by another path to the folder, where the lock has another name. */
+function answers(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const connection = connect(socket);
+    connection.once('connect', () => {
+      connection.destroy();
+      resolve(true);
+    });
+    connection.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'ENOENT' && code !== 'ECONNREFUSED'));
+  });
 }
 
 async function tryLock(name: string): Promise<Server | undefined> {
@@ -79,7 +93,7 @@ async function tryLock(name: string): Promise<Server | undefined> {
  */
 export async function startEmbeddedPostgres(dataDir: string): Promise<EmbeddedPostgres> {
   const places = placesOf(dataDir);
-  const lock = await takeLock(places.lock, PATIENCE_MS);
+  const lock = await takeLock(places, PATIENCE_MS);
   if (!lock) {
     throw new ConfigurationError(
       'DATA_DIR_IN_USE',
@@ -108,9 +122,9 @@ export async function startEmbeddedPostgres(dataDir: string): Promise<EmbeddedPo
 
 /** The embedded database of a process that runs already, else one started for the caller. */
 export async function reachEmbeddedPostgres(dataDir: string): Promise<EmbeddedPostgres> {
-  const { lock, target } = placesOf(dataDir);
-  const free = await takeLock(lock);
-  if (!free) return { target, stop: () => Promise.resolve() };
+  const places = placesOf(dataDir);
+  const free = await takeLock(places);
+  if (!free) return { target: places.target, stop: () => Promise.resolve() };
   free.close();
   await once(free, 'close');
   return startEmbeddedPostgres(dataDir);
