@@ -1,12 +1,17 @@
+import { execFileSync } from 'node:child_process';
+import { createSecretKey, randomBytes } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BackupFault, loadSettings, openBackups, type Point } from '@studently/platform';
+import { writeSealed } from '../../libs/platform/src/backup/sealed-file';
 import { until } from '../e2e/support';
 import { ApiProcess } from '../support/api-process';
 import { flipBit } from '../support/backup-stage';
 import { HttpClient, logIn, newLearner } from '../support/http';
-import { studently } from '../support/studently';
+import { studently, StudentlyProcess } from '../support/studently';
 
 const LATEST: Point = { kind: 'latest' };
 
@@ -94,6 +99,22 @@ describe('backups of an embedded database', () => {
     expect(await backups.check()).toEqual([]);
   }, 120_000);
 
+  it('says 130 where it is interrupted while it reads', async () => {
+    const [backups, ending] = [openBackups(loadSettings(settings)), { signal: AbortSignal.abort() }];
+    await expect(backups.check(ending)).rejects.toMatchObject({ exitCode: 130 });
+    await expect(backups.restore(LATEST, join(folder, 'not-made'), ending)).rejects.toMatchObject({ exitCode: 130 });
+  });
+
+  it('a restore that is killed leaves no data folder that could be taken for a whole one', async () => {
+    const target = join(folder, 'killed');
+    const args = ['backup', 'restore', '--to', 'latest', '--target', target];
+    const restoring = new StudentlyProcess(settings, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    while (restoring.child.exitCode === null && !existsSync(join(target, 'postgres.unfinished'))) await sleep(1);
+    restoring.child.kill('SIGKILL');
+    expect((await restoring.ended).code).toBeNull();
+    expect(existsSync(join(target, 'postgres'))).toBe(false);
+  }, 90_000);
+
   it('keeps as many as it is to, removes what killed ones have left, and takes nothing but full backups', async () => {
     const left = join(folder, 'data/backup-copy-999999999-left');
     mkdirSync(left);
@@ -103,6 +124,46 @@ describe('backups of an embedded database', () => {
     expect(files()).toEqual([join(folder, 'data/backups', `${label}.backup`)]);
     expect([existsSync(before!), existsSync(left)]).toEqual([false, false]);
     await expect(openBackups(loadSettings(settings)).run('diff')).rejects.toThrow('--type full');
+  }, 120_000);
+
+  it('removes the oldest and never the newest, also after the clock was put back', async () => {
+    const [there] = files();
+    const ahead = join(folder, 'data/backups/20991231-235959-999F.backup');
+    cpSync(there!, ahead);
+    const left = join(folder, 'data/backups/unfinished-999999999-left');
+    mkdirSync(left);
+    const made = await studently({ ...settings, BACKUP_KEEP: '1' }, '--json', 'backup', 'run');
+    const { label, startedAt } = JSON.parse(made.out) as { label: string; startedAt: string };
+    expect(Math.abs(Date.parse(startedAt) - Date.now())).toBeLessThan(120_000);
+    expect(files()).toEqual([join(folder, 'data/backups', `${label}.backup`)]);
+    expect((await openBackups(loadSettings(settings)).list()).backups.map((each) => each.label)).toEqual([label]);
+  }, 120_000);
+
+  it('TB-5 proves a backup of the release before, which the next start would migrate', async () => {
+    expect((await studently(settings, 'migrate', 'down', '--yes')).code).toBe(0);
+    expect((await studently(settings, 'backup', 'run')).code).toBe(0);
+    const { code, out } = await studently(settings, 'backup', 'drill');
+    expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining('the backup is proven') });
+    expect((await studently(settings, 'migrate', 'status')).code).toBe(2); // the copy alone was migrated
+    expect((await studently(settings, 'migrate', 'up')).code).toBe(0);
+  }, 120_000);
+
+  it('a copy that is of no use is told by a signed report', async () => {
+    const [place, empty, key] = [join(folder, 'useless'), join(folder, 'empty'), randomBytes(32)];
+    for (const each of [place, empty]) mkdirSync(each);
+    const at = new Date().toISOString();
+    const marker = { at, xid: '1', lsn: '0/0', auditHead: null, tables: { users: { rows: 1, checksum: '1' } } };
+    const header = { label: '20261129-000000-000F', type: 'full', startedAt: at, endedAt: at, size: 1, needs: [], marker };
+    const body = execFileSync('tar', ['-C', empty, '-czf', '-', '.']);
+    await writeSealed(join(place, `${header.label}.backup`), createSecretKey(key), header, Readable.from([body]));
+    const useless = { ...settings, BACKUP_DIR: place, BACKUP_KEY: key.toString('hex') };
+    const { code, out, err } = await studently(useless, '--json', 'backup', 'drill');
+    expect({ code, err }).toEqual({ code: 2, err: '' });
+    const { ok, checks, file } = JSON.parse(out) as { ok: boolean; checks: object[]; file: string };
+    expect([ok, existsSync(file)]).toEqual([false, true]);
+    expect(checks).toContainEqual(
+      expect.objectContaining({ name: 'marker', ok: false, detail: expect.stringMatching(/^cannot be compared: /) }),
+    );
   }, 120_000);
 
   it('MO-3 TB-1 backs itself up and proves it when it is told to, and says how old that is', async () => {

@@ -3,6 +3,7 @@ import type { AuditKeys } from '../audit/signing-key';
 import { anchorFileOf } from '../audit/anchors';
 import { verifyAudit } from '../audit/verify-audit';
 import type { Settings } from '../config/config';
+import { Migrations } from '../migrations/migrations';
 import type { DatabaseTarget } from '../persistence/connection';
 import { openConnection } from '../persistence/open-connection';
 import { checkServer } from '../persistence/server-checks';
@@ -60,6 +61,7 @@ export async function checkCopy(
     });
   };
   try {
+    if (target.embedded) await new Migrations(target).up(); // as the start of the API would, with a backup of the release before
     await ask('foreign keys', () => foreignKeys(client));
     if (!target.embedded) await ask('amcheck', () => amcheck(client)); // PGlite is started without the extension
     await ask('audit chain', () => auditChain(target, settings, keys, sealedBefore));
@@ -154,4 +156,5 @@ const judged = (broken: string[], whole: string) => ({
 });
 
 /** Messages of the database about its structure; those about rows may hold values, and come with a detail that is left out. */
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message.split('\n')[0]!.slice(0, 200) : 'failure');
+export const reasonOf = (error: unknown): string =>
+  error instanceof Error ? error.message.split('\n')[0]!.slice(0, 200) : 'failure';

@@ -3,13 +3,13 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AuditKeys, keyIdOf } from '../audit/signing-key';
-import type { Settings } from '../config/config';
+import { ConfigurationError, type Settings } from '../config/config';
 import type { DatabaseTarget } from '../persistence/connection';
 import { openConnection } from '../persistence/open-connection';
 import { replaceFile } from '../security/keys/durable-files';
 import { BackupFault } from './backup-fault';
 import type { Backups, Doing } from './backups';
-import { checkCopy, type Check } from './copy-checks';
+import { checkCopy, reasonOf, type Check } from './copy-checks';
 import { ownFolder } from './folders';
 import { currentState, differencesFrom } from './marker';
 
@@ -74,9 +74,11 @@ export async function drill(
     report.rpoSeconds = notArchived ?? ageAt(startedAt, report.lastTransaction);
     report.ok = report.checks.every(({ ok }) => ok);
   } catch (error) {
-    if (!(error instanceof BackupFault) || error.code === 'BACKUP_INTERRUPTED') throw error;
-    fault = error;
-    report.checks.push({ name: 'restore', ok: false, detail: `${error.code}: ${error.message}` });
+    if (doing.signal?.aborted || error instanceof ConfigurationError) throw error;
+    // A copy that does not even start is no proof either, and the report says so.
+    fault =
+      error instanceof BackupFault ? error : new BackupFault('BACKUP_FAILED', `The copy is of no use: ${reasonOf(error)}`);
+    report.checks.push({ name: 'restore', ok: false, detail: `${fault.code}: ${fault.message}` });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -100,7 +102,10 @@ async function rehearse(
     report.backup = { label, type, endedAt, bytes: size, markerAt: marker.at };
     const restoreSeconds = secondsSince(restoring);
     doing.steps?.('comparing every row with the marker');
-    const differences = differencesFrom(marker, await currentState(rehearsal.atMarker));
+    const differences = await currentState(rehearsal.atMarker).then(
+      (state) => differencesFrom(marker, state),
+      (error: unknown) => [`cannot be compared: ${reasonOf(error)}`],
+    );
     const states = Object.values(marker.tables);
     report.tables = states.length;
     report.rows = states.reduce((sum, { rows }) => sum + rows, 0);
@@ -157,7 +162,13 @@ async function keep(report: DrillReport, settings: Settings, key: KeyObject): Pr
 }
 
 /** The latest drill that went well, by its signed report; undefined: none. What is not signed by our key does not count. */
-export function lastProven(settings: Settings): DrillReport | undefined {
+export const lastProven = (settings: Settings): DrillReport | undefined => lastDrill(settings, ({ ok }) => ok);
+
+/** The latest drill of those that are wanted, however it went. */
+export function lastDrill(
+  settings: Settings,
+  isWanted: (report: DrillReport) => boolean = () => true,
+): DrillReport | undefined {
   const folder = folderOf(settings);
   let names: string[];
   try {
@@ -171,7 +182,7 @@ export function lastProven(settings: Settings): DrillReport | undefined {
     .sort()
     .reverse()) {
     const report = readReport(join(folder, name), key);
-    if (report?.ok) return report;
+    if (report && isWanted(report)) return report;
   }
   return undefined;
 }

@@ -19,6 +19,9 @@ import { interrupted } from './tool';
 const SUFFIX = '.backup';
 const KEEP = 7;
 
+const labelOf = (at: Date) => `${at.toISOString().replace(/[-:Z]/g, '').replace(/[T.]/g, '-')}F`;
+const LABEL = /^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)-(\d{3})F$/;
+
 type Marked = Backup & { marker: Marker };
 
 /** Backups of an embedded database: each is the whole data folder at one moment, as one encrypted file. There is no WAL archive. */
@@ -45,7 +48,7 @@ export class EmbeddedBackups implements Backups {
     try {
       const marker = await this.copyTo(copy, doing);
       const size = await sizeOf(copy);
-      const label = `${startedAt.toISOString().replace(/[-:Z]/g, '').replace(/[T.]/g, '-')}F`;
+      const label = await this.nextLabel(startedAt);
       const header = { label, type, startedAt: startedAt.toISOString(), endedAt: marker.at, size, needs: [], marker };
       const stored = await this.write(label, header, copy, doing);
       await this.expire(false);
@@ -71,7 +74,7 @@ export class EmbeddedBackups implements Backups {
 
   async expire(dryRun: boolean): Promise<string[]> {
     const old = (await this.labels()).slice(0, -(this.settings.BACKUP_KEEP ?? KEEP));
-    if (!dryRun) for (const label of old) await rm(this.fileOf(label));
+    if (!dryRun) for (const label of old) await rm(this.fileOf(label), { force: true }); // another run may be at it
     return old;
   }
 
@@ -135,8 +138,8 @@ export class EmbeddedBackups implements Backups {
   /** @returns its size */
   private async write(label: string, header: object, copy: string, { signal, steps }: Doing): Promise<number> {
     steps?.('encrypting');
-    await mkdir(this.folder, { recursive: true, mode: 0o700 });
-    const unfinished = join(this.folder, `${label}.unfinished`);
+    const folder = ownFolder(this.folder, 'unfinished');
+    const unfinished = join(folder, label);
     const tar = spawn('tar', ['-C', copy, '-cf', '-', '.'], { stdio: ['ignore', 'pipe', 'ignore'] });
     const ended = once(tar, 'close');
     try {
@@ -148,14 +151,16 @@ export class EmbeddedBackups implements Backups {
       return size;
     } catch (error) {
       tar.kill();
-      await rm(unfinished, { force: true });
       throw faultOf(error, signal);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
     }
   }
 
+  /** The data is in its place only when all of it is there: nobody starts on what a killed restore has left. */
   private async unpack(label: string, folder: string, { signal, steps }: Doing): Promise<void> {
     steps?.('unpacking');
-    const data = join(folder, 'postgres');
+    const data = join(folder, 'postgres.unfinished');
     await mkdir(data, { mode: 0o700 });
     const tar = spawn('tar', ['-C', data, '-xf', '-'], { stdio: ['pipe', 'ignore', 'pipe'] });
     let said = '';
@@ -166,6 +171,7 @@ export class EmbeddedBackups implements Backups {
     if (/No space left/.test(said)) throw new BackupFault('BACKUP_DISK_FULL', 'The disk is full: make room and run it again.');
     if (result.status === 'rejected' && !hasEnough(tar.exitCode, result.reason)) throw faultOf(result.reason, signal);
     if (tar.exitCode !== 0) throw new BackupFault('BACKUP_FAILED', 'tar could not unpack the backup.');
+    await rename(data, join(folder, 'postgres'));
   }
 
   private async backups(): Promise<Marked[]> {
@@ -200,6 +206,13 @@ export class EmbeddedBackups implements Backups {
         `The oldest backup is of ${backups[0]?.endedAt ?? 'no time'}: see npx studently backup list`,
       );
     return found;
+  }
+
+  /** By the time; later than all that are there, also where the clock was put back: by its label the oldest is known, and goes first. */
+  private async nextLabel(at: Date): Promise<string> {
+    const latest = (await this.labels()).at(-1) ?? '';
+    const after = Date.parse(latest.replace(LABEL, '$1-$2-$3T$4:$5:$6.$7Z')) + 1;
+    return labelOf(new Date(Math.max(at.getTime(), after || 0)));
   }
 
   /** The oldest first. */

@@ -67,18 +67,26 @@ function isEmptyFolder(path: string): boolean {
   }
 }
 
+/** Those that this process has made. In a container it often has the number of the one that was killed before it. */
+const made = new Set<string>();
+
 /** A folder for this process's temporary things, named so that `removeLeftovers` knows whose it was. */
 export function ownFolder(place: string, name: string): string {
   removeLeftovers(place, name);
   mkdirSync(place, { recursive: true, mode: 0o700 });
-  return mkdtempSync(join(place, `${name}-${process.pid}-`));
+  const folder = mkdtempSync(join(place, `${name}-${process.pid}-`));
+  made.add(folder);
+  return folder;
 }
 
 /** What processes that were killed have left. */
 function removeLeftovers(place: string, name: string): void {
   for (const entry of existsSync(place) ? readdirSync(place) : []) {
     const pid = new RegExp(`^${name}-(\\d+)-`).exec(entry)?.[1];
-    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(place, entry), { recursive: true, force: true });
+    if (pid === undefined) continue;
+    const folder = join(place, entry);
+    const isInUse = Number(pid) === process.pid ? made.has(folder) : isAlive(Number(pid));
+    if (!isInUse) rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -3,6 +3,7 @@ import { createReadStream, createWriteStream, openSync, readSync, closeSync, sta
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { BackupFault } from './backup-fault';
+import { interrupted } from './tool';
 
 /**
  * A file of three parts: a line that names format and key, a line with a sealed header, and a sealed body; both by AES-256-GCM, the
@@ -84,13 +85,14 @@ export function openBody(file: string, key: KeyObject): Readable {
   return sealed.pipe(opening);
 }
 
-/** @throws BackupFault `BACKUP_KEY_WRONG`, `BACKUP_DAMAGED` if a single bit is not as it was written */
+/** @throws BackupFault `BACKUP_KEY_WRONG`, `BACKUP_INTERRUPTED`, `BACKUP_DAMAGED` if a single bit is not as it was written */
 export async function verifySealed(file: string, key: KeyObject, signal?: AbortSignal): Promise<void> {
   const body = openBody(file, key);
   try {
     for await (const _chunk of body) signal?.throwIfAborted();
   } catch (error) {
-    if (signal?.aborted || (error as NodeJS.ErrnoException).syscall) throw error;
+    if (signal?.aborted) throw interrupted();
+    if ((error as NodeJS.ErrnoException).syscall) throw error;
     throw damaged(file);
   }
 }
