@@ -5,7 +5,7 @@ import { SETTINGS, type Settings } from '../config/config';
 import { WORKS } from '../process-kind';
 import { BackupFault } from './backup-fault';
 import type { Backup, Backups, BackupType } from './backups';
-import { lastProven } from './drill';
+import { lastDrill, lastProven } from './drill';
 import { drillBackups, openBackups } from './open-backups';
 
 export const BACKUP_AGE = 'studently_backup_age_seconds';
@@ -20,13 +20,23 @@ const DAY_MS = 23.5 * HOUR_MS;
 const WEEK_MS = 7 * 24 * HOUR_MS - 30 * 60 * 1000;
 
 const ageOf = (time: string) => Date.now() - Date.parse(time);
+/** What is of a time to come was noted by a clock that was wrong: it puts nothing off. */
+const isWithin = (time: string | undefined, ms: number) => time !== undefined && ageOf(time) < ms && ageOf(time) > -HOUR_MS;
 
 /** @returns what is due; undefined: nothing. A full backup each week, what has changed since on the other days. */
 export function dueBackup(backups: readonly Backup[], isEmbedded: boolean): BackupType | undefined {
   const latest = backups.at(-1);
-  if (latest && ageOf(latest.endedAt) < DAY_MS) return undefined;
+  if (isWithin(latest?.endedAt, DAY_MS)) return undefined;
   const full = backups.findLast(({ type }) => type === 'full');
-  return isEmbedded || !full || ageOf(full.endedAt) > WEEK_MS ? 'full' : 'diff';
+  return isEmbedded || !isWithin(full?.endedAt, WEEK_MS) ? 'full' : 'diff';
+}
+
+/** @returns whether the latest backup is to be proven: each week. One that could not be is tried again a day later, as each drill restores all of it. */
+export function isDrillDue(backups: readonly Backup[], provenAt: string | undefined, triedAt: string | undefined): boolean {
+  if (isWithin(provenAt, WEEK_MS)) return false;
+  const latest = backups.at(-1);
+  const isAnother = latest !== undefined && triedAt !== undefined && Date.parse(latest.endedAt) > Date.parse(triedAt);
+  return isAnother || !isWithin(triedAt, DAY_MS);
 }
 
 /** Makes backups and proves them, and says how old they are. What is due is told by what is there: a restart forgets nothing. */
@@ -66,26 +76,34 @@ export class BackupSchedule implements OnApplicationBootstrap, OnApplicationShut
     await this.running;
   }
 
-  /** Does what is due, and measures. Does not throw. */
+  /** Does what is due, and measures, whatever came of it: how old the latest backup is matters most where none can be made. Does not throw. */
   async turn(): Promise<void> {
-    const doing = { signal: this.ending.signal };
+    const backups = openBackups(this.settings);
+    await this.attempt('No backup was made', () => this.backUp(backups));
+    await this.attempt('No backup was proven', () => this.prove(backups));
+    await this.attempt('How old backups are is not known', () => this.measure(backups));
+  }
+
+  private async attempt(fault: string, work: () => Promise<void>): Promise<void> {
     try {
-      const backups = openBackups(this.settings);
-      const type = dueBackup((await backups.list()).backups, this.settings.DATABASE_URL === undefined);
-      if (type) this.logger.log(`Backup ${(await backups.run(type, doing)).label} is made.`);
-      const last = lastProven(this.settings);
-      if (!last || ageOf(last.endedAt) > WEEK_MS) {
-        const { report, file } = await drillBackups(this.settings, doing);
-        if (!report.ok) this.logger.error(`The latest backup is not proven: ${file}`);
-      }
-      await this.measure(backups);
+      if (!this.ending.signal.aborted) await work();
     } catch (error) {
       // Another worker does it.
       if (error instanceof BackupFault && ['BACKUP_BUSY', 'BACKUP_INTERRUPTED'].includes(error.code)) return;
-      this.logger.error(
-        `No backup was made: ${error instanceof BackupFault ? `${error.code}: ${error.message}` : reasonOf(error)}`,
-      );
+      this.logger.error(`${fault}: ${error instanceof BackupFault ? `${error.code}: ${error.message}` : reasonOf(error)}`);
     }
+  }
+
+  private async backUp(backups: Backups): Promise<void> {
+    const type = dueBackup((await backups.list()).backups, this.settings.DATABASE_URL === undefined);
+    if (type) this.logger.log(`Backup ${(await backups.run(type, { signal: this.ending.signal })).label} is made.`);
+  }
+
+  private async prove(backups: Backups): Promise<void> {
+    const { backups: all } = await backups.list();
+    if (!isDrillDue(all, lastProven(this.settings)?.endedAt, lastDrill(this.settings)?.startedAt)) return;
+    const { report, file } = await drillBackups(this.settings, { signal: this.ending.signal });
+    if (!report.ok) this.logger.error(`The latest backup is not proven: ${file}`);
   }
 
   private async measure(backups: Backups): Promise<void> {

@@ -55,9 +55,12 @@ describe('The configuration', () => {
     ['DATABASE_URL', 'postgres://db/platform?sslmode=no-verify'],
     ['DATABASE_URL', 'postgres://db/platform?sslmode=verify-ca'],
     ['DATABASE_MIGRATION_URL', 'postgres://db/platform?sslmode=verify-full&sslcert=x'],
+    ['DATABASE_URL', 'postgres://app:pass/word@db/platform'],
+    ['DATABASE_MIGRATION_URL', 'postgres://app:per%cent@db/platform'],
     ['DATABASE_POOL_SIZE', '0'],
     ['MAINTENANCE_WINDOW', '2-4'],
     ['MAINTENANCE_WINDOW', '02:00-24:30'],
+    ['BACKUP_SCHEDULE', 'on'], // DATABASE_MIGRATION_URL is missing
     ['LOG_KEEP_DAYS', '0'],
     ['SLOW_STATEMENT_MS', '0'],
     ['REDIS_CA', '/etc/ca.crt'],

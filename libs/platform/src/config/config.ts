@@ -4,6 +4,19 @@ import { z } from 'zod';
 import { faultOfRedisAddresses, faultOfRedisMode } from './redis-addresses';
 import { faultOfTlsParameters } from './tls-parameters';
 
+/** A / # or % in a password ends it, or is half of a sign. */
+function faultOfAddress(text: string): string | undefined {
+  try {
+    const { username, password, pathname } = new URL(text);
+    for (const part of [username, password, pathname]) decodeURIComponent(part);
+    return undefined;
+  } catch {
+    return text.startsWith('postgres')
+      ? 'must be postgres://login:password@host:port/database, with other signs than letters and digits as %2F, %23, %25 …'
+      : undefined;
+  }
+}
+
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
 const count = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 const textWithout = (faultOf: (text: string) => string | undefined) =>
@@ -11,7 +24,10 @@ const textWithout = (faultOf: (text: string) => string | undefined) =>
     const message = faultOf(text);
     if (message) context.addIssue({ code: 'custom', message });
   });
-const postgresUrl = textWithout(faultOfTlsParameters).regex(/^postgres(ql)?:\/\//, 'must start with postgres://');
+const postgresUrl = textWithout((text) => faultOfAddress(text) ?? faultOfTlsParameters(text)).regex(
+  /^postgres(ql)?:\/\//,
+  'must start with postgres://',
+);
 const pem = z.string().regex(/^-----BEGIN [A-Z ]+-----/, 'must be PEM, or …_FILE must name a file of it');
 /** For a header, or a name: nothing that would have to be escaped. */
 const token = (longest: number) =>
@@ -147,6 +163,15 @@ const Settings = z
     path: ['MAINTENANCE_WINDOW'],
     message: 'needs DATABASE_MIGRATION_URL: the login that owns the tables',
   })
+  .refine(
+    ({ BACKUP_SCHEDULE, DATABASE_URL, DATABASE_MIGRATION_URL }) =>
+      BACKUP_SCHEDULE !== 'on' || !DATABASE_URL || DATABASE_MIGRATION_URL,
+    {
+      when: always,
+      path: ['BACKUP_SCHEDULE'],
+      message: 'needs DATABASE_MIGRATION_URL: the login of the API may not count the rows that a drill compares',
+    },
+  )
   .superRefine(
     (settings, context) => {
       for (const name of REDIS_URLS) {
