@@ -124,6 +124,31 @@ describeServed('studently replication', () => {
     expect(await setup(target, '--name', 'half', '--dry-run')).toMatchObject({ code: 0, err: '' });
   }, 30_000);
 
+  it('SC-3 the lag of a standby whose slot has lost what it needs has no end', async () => {
+    await ask(`select pg_create_physical_replication_slot('away', true)`);
+    const set = async (limit: string) => {
+      await ask(`alter system set max_slot_wal_keep_size = ${limit}`);
+      await ask('select pg_reload_conf()');
+    };
+    await set(`'1MB'`);
+    const api = await ApiProcess.start({ ...primary.settings, LOG_ACCESS: 'false' }); // alone, so that it measures
+    try {
+      const status = () => ask<{ status: string }>('select wal_status as status from pg_replication_slots');
+      for (let segment = 0; segment < 20 && (await status())[0]!.status !== 'lost'; segment++) {
+        await ask(`select pg_logical_emit_message(true, 'filler', 'x')`);
+        await ask('select pg_switch_wal()');
+        await ask('checkpoint');
+      }
+      expect(await status()).toEqual([{ status: 'lost' }]);
+      const { text } = await new HttpClient(api.url).get('/metrics');
+      for (const unit of ['seconds', 'bytes']) expect(text).toContain(`studently_replica_lag_${unit}{standby="away"} +Inf`);
+    } finally {
+      await api.stop();
+      await ask(`select pg_drop_replication_slot('away')`);
+      await set('default');
+    }
+  }, 60_000);
+
   describe('of a standby that was made', () => {
     let target: string;
     let receiver = 0;

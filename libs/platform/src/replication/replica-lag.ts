@@ -17,7 +17,7 @@ const EVERY_MS = 1000;
  * what it has replayed: only that is answered by it.
  */
 const STANDBYS = `
-  select coalesce(s.slot_name, r.application_name) as standby,
+  select coalesce(s.slot_name, r.application_name) as standby, coalesce(s.wal_status = 'lost', false) as lost,
     pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::text as written, pg_wal_lsn_diff(coalesce(r.replay_lsn, s.restart_lsn), '0/0')::text as replayed
   from (select * from pg_replication_slots where slot_type = 'physical' and not temporary) s
   full join (select * from pg_stat_replication where state <> 'backup') r on r.pid = s.active_pid
@@ -29,6 +29,8 @@ interface Standby {
   standby: string | null;
   written: string;
   replayed: string | null;
+  /** What its slot had kept for it is gone, and with that the place up to which it had come. */
+  lost: boolean;
 }
 
 /**
@@ -79,8 +81,13 @@ export class ReplicaLag implements OnApplicationBootstrap, OnApplicationShutdown
     const written = BigInt(first.written);
     this.history.record(written, now);
     let slowest = written;
-    for (const { standby, replayed } of rows) {
-      if (standby === null || replayed === null) continue;
+    for (const { standby, replayed, lost } of rows) {
+      if (standby === null) continue;
+      if (replayed === null) {
+        // Never again up to date, which no alert may take for well.
+        if (lost) for (const gauge of [this.seconds, this.bytes]) gauge.set({ standby }, Infinity);
+        continue;
+      }
       const place = BigInt(replayed);
       if (place < slowest) slowest = place;
       this.seconds.set({ standby }, this.history.secondsBehind(place, now));
