@@ -42,9 +42,9 @@ const stateOf = (table: string) => `
 
 /** Writers wait no longer than this for a marker, and it is tried again. */
 export const LOCK_MS = 150;
-/** An autovacuum that is in the way gives up after deadlock_timeout, 1 s. */
+/** An autovacuum that is in the way gives up when somebody has waited for deadlock_timeout, 1 s: by a lock that writers do not wait behind. */
 const PATIENT_LOCK_MS = 1500;
-const ATTEMPTS = 40;
+const [PATIENT_FROM, ATTEMPTS] = [20, 40];
 
 type Found = Pick<Marker, 'at' | 'xid' | 'lsn'>;
 
@@ -83,9 +83,11 @@ function atOneMoment(holder: Client, reader: Client): Promise<Found> {
  */
 export async function whileNobodyWrites<T>(holder: Client, look: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
-    await holder.query(`begin; ${AS_OWNER}; set local statement_timeout = ${attempt <= 20 ? LOCK_MS : PATIENT_LOCK_MS}`);
+    await holder.query(`begin; ${AS_OWNER}; set local statement_timeout = ${PATIENT_LOCK_MS}`);
     try {
       const { names } = (await holder.query<{ names: string }>(LOCKED)).rows[0]!;
+      if (attempt > PATIENT_FROM) await holder.query(`lock table ${names} in share update exclusive mode`);
+      await holder.query(`set local statement_timeout = ${LOCK_MS}`);
       await holder.query(`lock table ${names} in share mode`);
       const seen = await look();
       await holder.query('commit');
