@@ -3,10 +3,12 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackupFault, loadSettings, openBackups, type Backups, type Point } from '@studently/platform';
+import { PgBackRest } from '../../libs/platform/src/backup/pgbackrest';
 import { ScratchServer } from '../../libs/platform/src/backup/scratch-server';
 import { filesIn, flipBit, startBackupStage, type BackupStage } from '../support/backup-stage';
 import { sql } from '../support/database';
 import { withClient } from '../support/servers';
+import { studently } from '../support/studently';
 
 const LATEST: Point = { kind: 'latest' };
 
@@ -101,6 +103,10 @@ describe('backups of a served database', () => {
     expect(files.filter((file) => readFileSync(file).includes(canary))).toEqual([]);
     expect(await backups.check()).toEqual([]);
     expect(await backups.expire(true)).toEqual([]);
+
+    // The default is the same where only the login of migrations is there.
+    const { out } = await studently({ ...stage.settings, DATABASE_URL: '' }, 'backup', 'run', '--dry-run');
+    expect(out).toMatch(/^a backup of what has changed since \S+ \(incr\)/);
   }, 240_000);
 
   it('TB-2 TB-3 restores to a moment, a restore point, a backup, and to the end, each exactly', async () => {
@@ -213,6 +219,11 @@ describe('backups of a served database', () => {
     const damaged = await broken((repository) => flipBit(laterSegment(repository)));
     expect(await faultOf(damaged, LATEST)).toMatchObject({ code: 'BACKUP_WAL_DAMAGED', exit: 23, left: 'not there' });
     expect(await findings(damaged)).toEqual([expect.stringMatching(/^the WAL archive: 1 files /)]);
+    const [first] = (await backups.list()).backups.map(({ firstSegment }) => firstSegment!);
+    const beginless = await broken((repository) =>
+      rmSync(filesIn(join(repository, 'archive')).find((file) => file.includes(`/${first}-`))!),
+    );
+    expect(await findings(beginless)).toEqual([`the WAL archive: ${first} is gone, with which a backup begins`]);
   }, 240_000);
 
   it('TB-5 says 24 for a bit that was flipped in a backup; the check finds it in each backup that needs the file', async () => {
@@ -222,6 +233,24 @@ describe('backups of a served database', () => {
     expect(await findings(flipped)).toEqual(Array<unknown>(3).fill(expect.stringMatching(/^backup \S+: 1 files /)));
     expect(await faultOf(flipped, LATEST)).toMatchObject({ code: 'BACKUP_DAMAGED', exit: 24, left: 'not there' });
   }, 240_000);
+
+  it('gives its marker to its own backup, whoever makes another before the marker is there', async () => {
+    await withClient(stage.adminUrl, async (writer) => {
+      await writer.query('begin; insert into after_the_accident values (100)'); // no moment can be held still
+      const atMarker = Promise.withResolvers<void>();
+      const steps = (what: string) => what === 'recording the marker' && atMarker.resolve();
+      const first = backups.run('incr', { steps });
+      await Promise.race([atMarker.promise, first]);
+      await new PgBackRest(loadSettings(stage.settings)).backup('incr', {});
+      await writer.query('commit');
+      const { label } = await first;
+      const marked = (await backups.list()).backups.slice(-2).map((each) => [each.label, each.marker !== undefined]);
+      expect(marked).toEqual([
+        [label, true],
+        [expect.any(String), false],
+      ]);
+    });
+  }, 120_000);
 
   it('says 28 while another backup runs', async () => {
     const [first, second] = await Promise.allSettled([backups.run('full'), sleep(300).then(() => backups.run('full'))]);

@@ -94,8 +94,12 @@ function inWords({ batches, events, anchors, findings, found }: VerificationResu
   return `${lines.join('\n')}\n`;
 }
 
+/** As ISO 8601 has it, and PostgreSQL: 2026-11-22 08:00:00.123456+00. Without a zone it is UTC, wherever this machine is. */
+const TIME = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(?:(Z)|([+-]\d\d):?(\d\d)?)?)?$/;
+
 export function readTime(text: string): Date {
-  const time = new Date(/T/.test(text) && !/(Z|[+-]\d\d:?\d\d)$/.test(text) ? `${text}Z` : text);
+  const [, day, clock = '00:00', , hours, minutes = '00'] = TIME.exec(text) ?? [];
+  const time = new Date(`${day}T${clock}${hours === undefined ? 'Z' : `${hours}:${minutes}`}`);
   if (Number.isNaN(time.getTime())) throw new InvalidArgumentError('It is a time: 2026-11-22 or 2026-11-22T08:00:00Z.');
   return time;
 }

@@ -8,6 +8,7 @@ import {
   type Backup,
   type BackupType,
   type Point,
+  type Settings,
 } from '@studently/platform';
 import { tmpdir } from 'node:os';
 import { InvalidArgumentError, Option, type Command } from 'commander';
@@ -42,16 +43,14 @@ export function addBackup(program: Command): void {
     )
     .option('--dry-run', 'only say what would be done')
     .addHelpText('after', '\nExample:\n  npx studently backup run --type diff')
-    .action(
-      async ({ type = loadSettings().DATABASE_URL ? 'incr' : 'full', dryRun }: { type?: BackupType; dryRun?: boolean }) => {
-        if (dryRun) return planned(await backups().plan(type));
-        const made = await working((doing) => backups().run(type, doing), isForMachines());
-        say(
-          shown(made),
-          `${made.label} is made: ${inMegabytes(made.size)}, ${inMegabytes(made.stored)} in the repository, ${duration(made)} s.`,
-        );
-      },
-    );
+    .action(async ({ type = usualType(loadSettings()), dryRun }: { type?: BackupType; dryRun?: boolean }) => {
+      if (dryRun) return planned(await backups().plan(type));
+      const made = await working((doing) => backups().run(type, doing), isForMachines());
+      say(
+        shown(made),
+        `${made.label} is made: ${inMegabytes(made.size)}, ${inMegabytes(made.stored)} in the repository, ${duration(made)} s.`,
+      );
+    });
 
   backup
     .command('list')
@@ -149,6 +148,9 @@ export function addBackup(program: Command): void {
   }
 }
 
+const usualType = ({ DATABASE_MIGRATION_URL, DATABASE_URL }: Settings): BackupType =>
+  (DATABASE_MIGRATION_URL ?? DATABASE_URL) ? 'incr' : 'full';
+
 /** The marker is for drills. */
 const shown = ({ marker, ...rest }: Backup) => ({ ...rest, seconds: duration(rest), marker: marker?.at ?? null });
 
@@ -167,7 +169,7 @@ function table(rows: string[][]): string[] {
 
 function readPoint(text: string): Point {
   if (text === 'latest') return { kind: 'latest' };
-  if (/^\d{4}-\d\d-\d\d([T ]|$)/.test(text)) return { kind: 'time', at: readTime(text.replace(' ', 'T')) };
+  if (/^\d{4}-\d\d-\d\d([T ]|$)/.test(text)) return { kind: 'time', at: readTime(text) };
   if (/^[\w.-]{1,63}$/.test(text)) return { kind: 'name', name: text };
   throw new InvalidArgumentError('It is latest, a time (2026-11-29T08:59:59Z), or a name.');
 }

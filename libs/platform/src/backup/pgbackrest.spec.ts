@@ -24,12 +24,21 @@ describe('what pgBackRest says', () => {
 
   it('does not name segments that are gone: the gaps are found across logs, and only within a timeline', () => {
     const names = ['0000000100000000000000FE', '0000000100000000000000FF', '000000010000000100000000'];
-    expect(gapsIn(names, 16 * MB, names[0]!)).toEqual([]);
-    expect(gapsIn([names[0]!, names[2]!], 16 * MB, names[0]!)).toEqual([
+    expect(gapsIn(names, 16 * MB, [names[0]!])).toEqual([]);
+    expect(gapsIn([names[0]!, names[2]!], 16 * MB, [names[0]!])).toEqual([
       'the WAL archive: 1 segment after 0000000100000000000000FE is gone',
     ]);
-    expect(gapsIn([names[0]!, '000000020000000100000005'], 16 * MB, names[0]!)).toEqual([]);
-    expect(gapsIn([names[0]!, names[2]!], 16 * MB, names[2]!)).toEqual([]);
+    expect(gapsIn([names[0]!, '000000020000000100000005'], 16 * MB, [names[0]!])).toEqual([]);
+    expect(gapsIn([names[0]!, names[2]!], 16 * MB, [names[2]!])).toEqual([]);
+  });
+
+  it('misses the segment with which a backup begins, also the first of all, and of another timeline', () => {
+    const names = ['000000010000000000000005', '000000010000000000000006', '000000020000000000000007'];
+    expect(gapsIn(names, 16 * MB, names)).toEqual([]);
+    const gone = (name: string) => `the WAL archive: ${name} is gone, with which a backup begins`;
+    expect(gapsIn(names.slice(1), 16 * MB, names)).toEqual([gone(names[0]!)]);
+    expect(gapsIn(names.slice(0, 2), 16 * MB, names)).toEqual([gone(names[2]!)]);
+    expect(gapsIn([], 16 * MB, [names[0]!, names[0]!])).toEqual([gone(names[0]!)]);
   });
 
   it('says where an LSN lies', () => {

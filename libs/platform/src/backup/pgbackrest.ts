@@ -232,15 +232,22 @@ const segmentBytesOf = ({ backup: [first] }: Stanza): number =>
   SEGMENT_SIZES.find((bytes) => first && segmentAt(first.lsn.start, bytes) === first.archive.start.slice(8)) ??
   SEGMENT_SIZES[0]!;
 
-/** Where `segmentBytes` long segments are missing between the first and the last of a timeline. Only those from `first` on are looked at. */
-export function gapsIn(segments: readonly string[], segmentBytes: number, first: string): string[] {
+/**
+ * Where `segmentBytes` long segments are missing between the first and the last of a timeline, or before them, where a backup begins.
+ * @param firsts the segment that each backup begins with, the oldest first: those before are not looked at
+ */
+export function gapsIn(segments: readonly string[], segmentBytes: number, firsts: readonly string[]): string[] {
   const perLog = 2n ** 32n / BigInt(segmentBytes);
   const numberOf = (name: string) => {
     const [, , log, segment] = SEGMENT.exec(name)!;
     return BigInt(`0x${log}`) * perLog + BigInt(`0x${segment}`);
   };
   const gaps: string[] = [];
-  const from = segments.filter((name) => name >= first);
+  const from = segments.filter((name) => name >= firsts[0]!);
+  const isBefore = (name: string, first: string) => name.slice(0, 8) === first.slice(0, 8) && name <= first;
+  for (const first of new Set(firsts.filter((each) => !from.some((name) => isBefore(name, each))))) {
+    gaps.push(`the WAL archive: ${first} is gone, with which a backup begins`);
+  }
   from.forEach((name, index) => {
     const before = from[index - 1];
     if (before === undefined || before.slice(0, 8) !== name.slice(0, 8)) return;

@@ -42,14 +42,13 @@ export class ServedBackups implements Backups {
     const { steps } = doing;
     if (!(await this.tool.info()).isThere) await this.tool.create();
     await this.tool.backup(type, doing);
+    const made = (await this.tool.info()).backups.at(-1)!; // now, as others may make the next one meanwhile
     steps?.('recording the marker');
     const marker = await recordMarker(this.target);
-    const { backups } = await this.tool.info();
-    const { label } = backups.at(-1)!;
-    await this.tool.annotate(label, MARKER, packMarker(marker));
+    await this.tool.annotate(made.label, MARKER, packMarker(marker));
     steps?.('waiting for the archive');
     await this.tool.pushWal(); // up to the marker, and so the backup can be proven
-    return { ...backups.at(-1)!, marker };
+    return { ...made, marker };
   }
 
   async check({ signal, steps }: Doing = {}): Promise<string[]> {
@@ -62,7 +61,8 @@ export class ServedBackups implements Backups {
     );
     steps?.('reading the repository');
     const damaged = findingsOf(await this.tool.verify(signal));
-    const gaps = gapsIn(await this.tool.segments(), segmentBytes, backups[0]!.firstSegment!);
+    const firsts = backups.map(({ firstSegment }) => firstSegment!);
+    const gaps = gapsIn(await this.tool.segments(), segmentBytes, firsts);
     const unmarked = backups.at(-1)!.marker
       ? []
       : [`backup ${backups.at(-1)!.label} has no marker, so that no drill can prove it`];
