@@ -4,8 +4,9 @@ import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { render, tune } from '@studently/platform';
+import { loadSettings, render, tune } from '@studently/platform';
 import { Client } from 'pg';
+import { amcheck } from '../../libs/platform/src/doctor/deep/amcheck';
 import { Migrations } from '../../libs/platform/src/migrations/migrations';
 import { Authority } from '../support/certificates';
 import { findingsOf, runMend } from '../support/doctor';
@@ -151,6 +152,48 @@ describe('studently doctor, of a server', () => {
     runMend(entry!.mend, url);
     await untilFound(() => look({}, true), []);
     await run(url, 'drop table lost');
+  }, 60_000);
+
+  it('TB-1 finds that the write-ahead log is not archived, whether that fails or nobody has said how', async () => {
+    const archived = await startPostgres({ ...tuned, archive_mode: 'on', archive_command: 'true' });
+    try {
+      const there = await migrated(archived);
+      const settings = { DATABASE_URL: archived.appUrl('studently'), DATABASE_MIGRATION_URL: there };
+      const look = () => findingsOf({ url: there, settings });
+      const set = async (command: string) => {
+        await run(there, `alter system set archive_command = '${command}'`, 'select pg_reload_conf()');
+        await run(there, `select pg_logical_emit_message(true, 'filler', 'x')`, 'select pg_switch_wal()');
+      };
+      expect(await look()).toEqual([]);
+      await set('false');
+      const [failed] = await untilFound(look, ['archiving']);
+      expect(failed).toMatchObject({
+        severity: 'critical',
+        what: expect.stringMatching(/^The segment [0-9A-F]{24} could not be archived/),
+      });
+      await set('true');
+      await run(there, 'select pg_switch_wal()');
+      await untilFound(look, []);
+      await set('');
+      const [empty] = await untilFound(look, ['archiving']);
+      expect(empty!.what).toMatch(/^archive_mode is on, and archive_command is empty/);
+    } finally {
+      await archived.remove();
+    }
+  }, 120_000);
+
+  it('TB-5 takes no index for damaged that was built anew meanwhile', async () => {
+    await run(url, 'create table rebuilt (id int primary key)');
+    let isFirst = true;
+    const ask = async <Row extends object>(text: string) => {
+      if (isFirst && text.includes('bt_index_check(')) await run(url, 'reindex index concurrently rebuilt_pkey');
+      isFirst &&= !text.includes('bt_index_check(');
+      return (await run(url, text)) as Row[];
+    };
+    const target = { url, embedded: false };
+    expect(await amcheck.examine({ target, settings: loadSettings(settings), ask, tell: () => undefined })).toEqual([]);
+    expect(isFirst).toBe(false);
+    await run(url, 'drop table rebuilt');
   }, 60_000);
 
   it('finds a standby that is far behind, one that receives nothing, and slots without a limit', async () => {

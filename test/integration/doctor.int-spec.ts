@@ -50,7 +50,7 @@ describe('studently doctor', () => {
     await reloaded();
     await onServer(
       'drop database studently with (force)',
-      'alter role studently_login nosuperuser nobypassrls',
+      `alter role studently_login nosuperuser nobypassrls valid until 'infinity'`,
       'select pg_drop_replication_slot(slot_name) from pg_replication_slots',
     );
   });
@@ -131,6 +131,17 @@ describe('studently doctor', () => {
       plant: ['alter role studently_login bypassrls'],
       finds: /^studently_login is allowed to pass/,
       severity: 'critical',
+    },
+    {
+      check: 'passwords',
+      plant: [`do $$ begin execute format('alter role studently_login valid until %L', now() + interval '3 days'); end $$`],
+      finds: /^The password of studently_login ends on \d{4}-\d\d-\d\d/,
+      severity: 'critical',
+    },
+    {
+      check: 'passwords',
+      plant: [`do $$ begin execute format('alter role studently_login valid until %L', now() + interval '20 days'); end $$`],
+      finds: /^The password of studently_login ends on \d{4}-\d\d-\d\d/,
     },
     {
       check: 'owners',
@@ -274,6 +285,22 @@ describe('studently doctor', () => {
     },
     60_000,
   );
+
+  it('takes no index for invalid that is just being built', async () => {
+    const [writer, builder] = [new Client(url), new Client(url)];
+    await Promise.all([writer, builder].map((client) => client.connect()));
+    try {
+      await writer.query(`begin; update document_types set type = type`);
+      const built = builder.query('create index concurrently being_built on document_types (type, type)');
+      const waits = `select from pg_stat_progress_create_index where index_relid = to_regclass('being_built')`;
+      while ((await run(waits)).length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      expect(await findingsOf(patient({ only: ['invalid indexes'] }))).toEqual([]);
+      await writer.query('commit');
+      await built;
+    } finally {
+      await Promise.all([writer, builder].map((client) => client.end()));
+    }
+  }, 60_000);
 
   it('finds a transaction that was left open for minutes', async () => {
     const client = new Client(url);

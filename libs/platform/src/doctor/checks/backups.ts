@@ -3,7 +3,7 @@ import type { Backup } from '../../backup/backups';
 import { lastProven } from '../../backup/drill';
 import { openBackups } from '../../backup/open-backups';
 import { ConfigurationError } from '../../config/config';
-import { inWords, type Check, type Finding } from '../check';
+import { inWords, judging, type Check, type Finding } from '../check';
 
 const HOUR_MS = 60 * 60 * 1000;
 /** One each day, and half a day to spare. */
@@ -65,4 +65,29 @@ export function judgeBackups(
   return found;
 }
 
-export const BACKUP_CHECKS: readonly Check[] = [backups];
+/** What is not archived is kept until the disk is full, and is lost with the server. Nobody else says so before a backup fails. */
+const archiving = judging<{ segment: string | null; minutes: number | null }>({
+  name: 'archiving',
+  served: true,
+  sql: `
+    select case when failed then last_failed_wal end as segment, extract(epoch from clock_timestamp() - last_archived_time)::float8 / 60 as minutes
+    from pg_stat_archiver, lateral (select last_failed_time > coalesce(last_archived_time, '-infinity') as failed) f
+    where current_setting('archive_mode') <> 'off' and not pg_is_in_recovery()
+      and (failed or current_setting('archive_command') = '' and current_setting('archive_library') = '')`,
+  judge: ({ segment, minutes }) => {
+    const since = minutes === null ? 'nothing ever was' : `the last was ${inWords(Math.round(minutes))} min ago`;
+    return segment === null
+      ? {
+          severity: 'critical',
+          what: 'archive_mode is on, and archive_command is empty: the write-ahead log is kept for nobody, until the disk is full.',
+          mend: `alter system set archive_command = 'pgbackrest --stanza=studently archive-push %p'; select pg_reload_conf();`,
+        }
+      : {
+          severity: 'critical',
+          what: `The segment ${segment} could not be archived, and ${since}: it is lost with the server, and the disk fills.`,
+          mend: '$ npx studently backup check   # what is wrong; the log of PostgreSQL has more. It is tried again by itself',
+        };
+  },
+});
+
+export const BACKUP_CHECKS: readonly Check[] = [backups, archiving];

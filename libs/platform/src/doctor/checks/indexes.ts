@@ -10,7 +10,11 @@ const INDEXES = `
 /** Left behind by a build that was interrupted: kept up with every write, and never read. */
 const invalid = judging<{ name: string; leftover: boolean }>({
   name: 'invalid indexes',
-  sql: `select name, relname ~ '_ccnew\\d*$|_ccold\\d*$' as leftover from (${INDEXES}) i where not indisvalid or not indisready order by 1`,
+  sql: `
+    select name, relname ~ '_ccnew\\d*$|_ccold\\d*$' as leftover from (${INDEXES}) i
+    where (not indisvalid or not indisready)
+      and not exists (select from pg_stat_progress_create_index p where p.index_relid = i.indexrelid) -- it is being built
+    order by 1`,
   judge: ({ name, leftover }) => ({
     severity: 'critical',
     what: `The index ${name} is invalid: it costs every write, and no query uses it.`,

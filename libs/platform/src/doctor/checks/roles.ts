@@ -85,4 +85,26 @@ const triggers = judging<{ name: string; trigger: string }>({
   }),
 });
 
-export const ROLES_CHECKS: readonly Check[] = [powers, superuser, owners, rowLevelSecurity, triggers];
+/** When everything stops, as far as it is known ahead. */
+const [SOON_DAYS, AT_ONCE_DAYS] = [30, 7];
+
+/** The day after, nobody gets in who is not there already: logins.sh gives passwords a year. */
+const passwords = judging<{ role: string; days: number; ends: string; next: string }>({
+  name: 'passwords',
+  served: true,
+  sql: `
+    select quote_ident(r.rolname) as role, extract(epoch from r.rolvaliduntil - now())::float8 / 86400 as days,
+      to_char(r.rolvaliduntil at time zone 'UTC', 'YYYY-MM-DD') as ends, to_char(now() + interval '1 year', 'YYYY-MM-DD') as next
+    from pg_roles r
+    where r.rolcanlogin and r.rolvaliduntil < now() + interval '${SOON_DAYS} days' and (r.rolreplication or exists (
+      select from pg_auth_members m join pg_roles g on g.oid = m.roleid
+      where m.member = r.oid and g.rolname in ('studently_app', 'studently_worker', 'studently_owner', 'studently_readonly')))
+    order by r.rolvaliduntil, 1`,
+  judge: ({ role, days, ends, next }) => ({
+    severity: days < AT_ONCE_DAYS ? 'critical' : 'warning',
+    what: `The password of ${role} ${days < 0 ? 'has ended' : 'ends'} on ${ends}: from then on PostgreSQL lets it in no more.`,
+    mend: `alter role ${role} valid until '${next}'; -- with a new password, or another login: docs/handbook.md, "Logins and roles"`,
+  }),
+});
+
+export const ROLES_CHECKS: readonly Check[] = [powers, superuser, passwords, owners, rowLevelSecurity, triggers];
