@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { opendir, readFile, rm } from 'node:fs/promises';
+import { opendir, readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createOnce, replaceFile, syncFolder } from './durable-files';
 import type { KeyStore, WrappedKey } from './key-store';
@@ -33,10 +33,17 @@ export class FileKeyStore implements KeyStore {
     await replaceFile(this.fileOf(userId), textOf(keys));
   }
 
+  /** With what processes that were killed have left of them: a temporary file holds the same keys. */
   async delete(userId: string): Promise<void> {
     const file = this.fileOf(userId);
-    await rm(file, { force: true });
-    await syncFolder(dirname(file)).catch(() => undefined); // there was never a key
+    const folder = dirname(file);
+    const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined; // there was never a key
+      throw error;
+    });
+    if (!names) return;
+    for (const name of names.filter((each) => each.startsWith(userId))) await rm(join(folder, name), { force: true });
+    await syncFolder(folder);
   }
 
   async *list(): AsyncIterable<string> {

@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { FileKeyStore } from './file-key-store';
 import { LearnerKeys } from './learner-keys';
 import { FileMasterKey } from './master-key';
@@ -44,6 +44,17 @@ describe('Keys of learners', () => {
     );
   });
 
+  it('SEC-6 destroyed, no copy of a key is left, also none of a process that was killed while it wrote', async () => {
+    const [keys, userId, other] = [await process_(), randomUUID(), randomUUID()];
+    for (const each of [userId, userId.slice(0, 2) + other.slice(2)]) await keys.toSeal(each);
+    writeFileSync(`${fileOf(userId)}.${randomUUID()}.tmp`, readFileSync(fileOf(userId)));
+    await keys.destroy(userId);
+    const left = readdirSync(dirname(fileOf(userId)));
+    expect(left.filter((name) => name.includes(userId))).toEqual([]);
+    expect(left).toContain(`${userId.slice(0, 2)}${other.slice(2)}.keys`);
+    await keys.destroy(randomUUID()); // who has none
+  });
+
   it("SEC-6 without a key nothing opens; the first write makes one; destroyed, nothing of it opens again, and another learner's does", async () => {
     const [keys, userId, other] = [await process_(), randomUUID(), randomUUID()];
     await expect(keys.toOpen(userId)).rejects.toEqual(unreadable);
@@ -57,6 +68,16 @@ describe('Keys of learners', () => {
     const anew = await keys.toSeal(userId);
     expect(() => anew.open('documents.content', userId, sealed)).toThrow(unreadable);
     expect((await keys.toOpen(other)).open('documents.content', userId, kept)).toBe('text');
+  });
+
+  it('SEC-6 what another process has destroyed is forgotten in time, also where the clock was put back', async () => {
+    const [keys, other, userId] = [await process_(), await process_(), randomUUID()];
+    await keys.toSeal(userId);
+    await other.destroy(userId);
+    const clock = jest.spyOn(Date, 'now').mockReturnValue(Date.now() - 3_600_000);
+    const time = jest.spyOn(performance, 'now').mockReturnValue(performance.now() + 10_001);
+    await expect(keys.toOpen(userId)).rejects.toEqual(unreadable);
+    for (const mocked of [clock, time]) mocked.mockRestore();
   });
 
   it('SEC-6 a wrapped key of another learner, version or master key is refused', async () => {

@@ -15,6 +15,7 @@ const aadOf = (userId: string, version: number) => `learner key\0${userId}\0${ve
 
 interface Remembered {
   cipher: Promise<LearnerCipher>;
+  /** In ms of a clock that nobody sets: what was put back would have keys be used that are destroyed meanwhile. */
   until: number;
 }
 
@@ -60,8 +61,8 @@ export class LearnerKeys {
   private cipher(userId: string, make: boolean): Promise<LearnerCipher> {
     const known = this.remembered.get(userId);
     this.remembered.delete(userId);
-    const entry =
-      known && known.until > Date.now() ? known : { cipher: this.load(userId, make), until: Date.now() + KEYS_REMEMBERED_MS };
+    const now = performance.now();
+    const entry = known && known.until > now ? known : { cipher: this.load(userId, make), until: now + KEYS_REMEMBERED_MS };
     this.remembered.set(userId, entry); // now the most recently used
     if (entry !== known) this.dropIfRejected(userId, entry);
     if (this.remembered.size > REMEMBERED) this.remembered.delete(this.remembered.keys().next().value!);
