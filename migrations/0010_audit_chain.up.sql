@@ -3,6 +3,7 @@
 -- holds one only changes the catalog. Interrupted, it starts again.
 -- done when: select to_regclass('audit_batches') is not null
 -- unsafe on purpose: renaming-table: the new table of the same name is there in the same moment
+-- unsafe on purpose: takes-away: the new table of the same name has all of it
 -- unsafe on purpose: constraint-missing-not-valid, adding-serial-primary-key-field: the column is new, and the table that gets the key is empty
 
 -- step: left behind by a run that was interrupted

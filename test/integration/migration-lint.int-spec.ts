@@ -39,6 +39,7 @@ describe('Migrations, as they are linted', () => {
       ['require-concurrent-index-creation', 1, 'create index planted on progress (score);'],
       ['adding-required-field', 1, 'alter table progress add column e text not null;'],
       ['ban-drop-column', 4, '-- step\nselect 1;\n-- step\nalter table chats drop column pinned_at;'],
+      ['takes-away', 1, 'drop function find_login;'],
       ['renaming-column', 1, 'alter table chats rename column archived_at to put_away_at;'],
     ];
     const nameOf = (rule: string) =>

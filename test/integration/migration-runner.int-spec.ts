@@ -118,6 +118,31 @@ describe('Migrations while the schema is in use', () => {
     expect(await sql(database.adminUrl, validity)).toEqual([{ valid: true }]);
   });
 
+  it('TM-5 builds an index anew where it had to give way to somebody who waited for the table', async () => {
+    write('up', '-- step\ncreate index concurrently if not exists things_n on things (n);');
+    const clients = [new Client(database.adminUrl), new Client(database.adminUrl)] as const;
+    await Promise.all(clients.map((client) => client.connect()));
+    const [writer, other] = clients;
+    try {
+      await writer.query('begin; update things set n = 1 where id = 1'); // so that the build begins and waits
+      await other.query(`set deadlock_timeout = '1min'; begin isolation level repeatable read; select count(*) from things`);
+      const up = migrations().up();
+      const building = `select from pg_stat_progress_create_index where datname = current_database() and phase = 'waiting for writers before build'`;
+      while ((await sql(database.adminUrl, building)).length === 0) await sleep(20);
+      const locked = other.query('lock table things in share update exclusive mode'); // as ANALYZE, with its snapshot
+      const waiting = `select from pg_locks where relation = 'things'::regclass and not granted`;
+      while ((await sql(database.adminUrl, waiting)).length === 0) await sleep(20);
+      await writer.query('commit');
+      await locked;
+      await other.query('commit');
+      expect(await up).toEqual([NAME]);
+    } finally {
+      await Promise.all(clients.map((client) => client.end()));
+    }
+    const validity = `select indisvalid as valid from pg_index where indexrelid = 'things_n'::regclass`;
+    expect(await sql(database.adminUrl, validity)).toEqual([{ valid: true }]);
+  });
+
   it('TM-3 goes on with the step that failed, and turns round only when it is through', async () => {
     const steps = `-- step\nalter table things add column a text;\n-- step\nalter table things add column b text;\nalter table nothing add column c text;`;
     write('up', steps);

@@ -95,10 +95,14 @@ export async function reindex(
       };
       if (course.dryRun) return { ...known, failed: false };
       if (why === 'leftover') return { ...known, ...(await dropLeftover(session, state)) };
+      // Who builds it (a migration) would be waited for, and would wait for us.
+      if (why === 'invalid' && state.isBusy) return { ...known, remark: BUSY, failed: false };
       return { ...known, ...(await rebuild(session, state)) };
     },
   );
 }
+
+const BUSY = 'somebody works on its table: it may be under construction, and stays';
 
 type Outcome = Pick<IndexMaintained, 'bytesAfter' | 'remark' | 'failed'>;
 
@@ -131,7 +135,7 @@ async function dropWhatIsLeft(session: OwnerSession, table: string): Promise<voi
 }
 
 async function dropLeftover(session: OwnerSession, { index, isBusy }: IndexState): Promise<Outcome> {
-  if (isBusy) return { remark: 'somebody works on its table: it may be under construction, and stays', failed: false };
+  if (isBusy) return { remark: BUSY, failed: false };
   await session.execute(`drop index ${session.target.embedded ? '' : 'concurrently'} if exists ${index}`);
   return { bytesAfter: 0, failed: false };
 }

@@ -47,6 +47,23 @@ const SAFE_WAYS: Record<string, string> = {
 const OF_CONTRACT = ['ban-drop-column', 'ban-drop-table', 'ban-drop-not-null', 'renaming-column', 'renaming-table'];
 const WITH_WAITERS = ['ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'];
 
+/** What the release before calls, reads or may do, beside the tables and columns that squawk knows of. */
+const DROPPED =
+  /^drop (function|procedure|view|materialized view|policy|type|domain|sequence|schema)(?: if exists)? ([\w."]+)/i;
+const TAKEN =
+  /^(revoke .* from (?!public\b)|alter (function|procedure|view|materialized view|type|domain|sequence|schema) .* (rename|set schema)\b)/i;
+
+function takesAway({ code }: StatementFacts, all: readonly StatementFacts[]): boolean {
+  const [, kind, name] = DROPPED.exec(code) ?? [];
+  if (kind === undefined) return TAKEN.test(code);
+  const isThereAgain = (text: string) =>
+    text
+      .replace(/^create (or replace )?/i, '')
+      .toLowerCase()
+      .startsWith(`${kind} ${name}`.toLowerCase());
+  return !all.some((other) => /^create\b/i.test(other.code) && isThereAgain(other.code));
+}
+
 /** What is unsafe about a script while the application is in use: by what it did in a rehearsal, and by squawk. */
 export async function lintScript(
   script: Script,
@@ -61,6 +78,14 @@ export async function lintScript(
       return { rule, ...placeOf(statement), why: message, safeWay: SAFE_WAYS[rule] ?? help ?? 'See squawkhq.com/docs.' };
     });
   const own = facts.flatMap((each) => judge(each, facts, isUp || script.file.endsWith('.contract.sql')));
+  for (const each of isUp ? facts.filter((one) => takesAway(one, facts)) : []) {
+    own.push({
+      rule: 'takes-away',
+      ...placeOf(each),
+      why: 'The release before may still use it.',
+      safeWay: 'Leave it, and take it away in a .contract.sql.',
+    });
+  }
   // One finding for one thing: a scan that squawk has named is named.
   const rest = own.filter(({ rule, line }) => rule !== 'scan-under-lock' || !ofSquawk.some((other) => other.line === line));
   const all = [...ofSquawk, ...rest];

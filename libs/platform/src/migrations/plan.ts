@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Client } from 'pg';
+import { ownFolder } from '../backup/folders';
 import { startEmbeddedPostgres } from '../embedded/embedded-postgres';
 import type { DatabaseTarget } from '../persistence/connection';
 import { Migrations } from '../migrations/migrations';
@@ -41,7 +41,7 @@ export async function planMigrations(target: DatabaseTarget, files = new Migrati
   const [status, left] = [await migrations.status(), await migrations.left()];
   const isOpen = status.pending.length + status.backfill.length + status.contract.length > 0;
   if (!isOpen) return { migrations: [], findings: [], squawk: true };
-  const folder = mkdtempSync(join(tmpdir(), 'studently-plan-'));
+  const folder = ownFolder(tmpdir(), 'studently-plan'); // of one that was interrupted the next removes it
   try {
     const scratch = await startEmbeddedPostgres(folder);
     try {

@@ -19,6 +19,10 @@ const BUSY = ['55P03', '57014', '40P01'];
 
 export const isBusy = (error: unknown): boolean => BUSY.includes((error as { code?: string }).code ?? '');
 
+/** Whoever waits for the table while an index is built beside it (ANALYZE does) may be waited for as well; then one of the two has to begin anew. */
+const MOST_DEADLOCKS = 5;
+const isDeadlock = (error: unknown): boolean => (error as { code?: string }).code === '40P01';
+
 /** Something could not be done now; what to do is said. Nothing is half done, and the same command goes on with it. */
 export class MigrationStopped extends Error {
   constructor(
@@ -171,17 +175,21 @@ export class ScriptRunner {
    */
   private async runConcurrently(file: string, statement: Statement): Promise<void> {
     const index = builtIndex(statement);
-    const isValid = index && (await this.validityOf(index));
-    if (isValid) return;
-    await this.client.query('set role studently_owner; set max_parallel_maintenance_workers = 0'); // CVE-2026-3172 of pgvector
-    try {
-      if (isValid === false) await this.client.query(`drop index concurrently ${index}`);
-      await this.client.query(statement.text);
-    } catch (error) {
-      if (index && (await this.validityOf(index)) === false) await this.client.query(`drop index concurrently ${index}`);
-      throw failed(`${file}:${statement.line}`, error);
-    } finally {
-      await this.client.query('reset role; reset max_parallel_maintenance_workers');
+    for (let attempt = 1; ; attempt++) {
+      const isValid = index && (await this.validityOf(index));
+      if (isValid) return;
+      await this.client.query('set role studently_owner; set max_parallel_maintenance_workers = 0'); // CVE-2026-3172 of pgvector
+      try {
+        if (isValid === false) await this.client.query(`drop index concurrently ${index}`);
+        await this.client.query(statement.text);
+        return;
+      } catch (error) {
+        if (isDeadlock(error) && attempt < MOST_DEADLOCKS) continue;
+        if (index && (await this.validityOf(index)) === false) await this.client.query(`drop index concurrently ${index}`);
+        throw failed(`${file}:${statement.line}`, error);
+      } finally {
+        await this.client.query('reset role; reset max_parallel_maintenance_workers');
+      }
     }
   }
 
