@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { analyze, partitions, reindex, repack, vacuum } from '@studently/operations';
 import { OwnerSession } from '@studently/platform';
 import { ADVISORY_LOCKS } from '../../libs/platform/src/persistence/advisory-locks';
@@ -228,6 +230,23 @@ describeServed('studently maint', () => {
       await rows('drop index planted');
     }, 60_000);
 
+    it('MN-1 leaves an index alone that somebody else is just building', async () => {
+      await withClient(database.adminUrl, async (writer) => {
+        await writer.query(`begin; update progress set score = score where id = (select id from progress limit 1)`);
+        await withClient(database.adminUrl, async (builder) => {
+          const built = builder.query('create index concurrently being_built on progress (score)');
+          const waits = `select from pg_stat_progress_create_index where index_relid = to_regclass('being_built')`;
+          await until(async () => (await rows(waits)).length > 0, 20_000);
+          const [left] = await rebuilt(['being_built']);
+          expect(left).toMatchObject({ why: 'invalid', failed: false, remark: expect.stringContaining('under construction') });
+          await writer.query('commit');
+          await built;
+        });
+      });
+      expect(await rows(`select from pg_index where indexrelid = 'being_built'::regclass and indisvalid`)).toHaveLength(1);
+      await rows('drop index being_built');
+    }, 60_000);
+
     it('ends at SIGINT with 130; the next run goes on', async () => {
       await withClient(database.adminUrl, async (client) => {
         await client.query('begin; select count(*) from progress'); // it is waited for
@@ -314,12 +333,17 @@ describeServed('studently maint', () => {
 describeServed('MAINTENANCE_WINDOW', () => {
   it('MN-1 MN-2 MN-3 has one worker look after the database, and keeps what it has done', async () => {
     const [database, redis] = await Promise.all([createTestDatabase(), startRedis()]);
+    const logs = mkdtempSync(join(tmpdir(), 'studently-logs-'));
     const settings = {
       DATABASE_URL: database.url,
       DATABASE_MIGRATION_URL: database.adminUrl,
       REDIS_URL: redis.url,
       MAINTENANCE_WINDOW: '00:00-00:00', // always
+      LOG_FILE: join(logs, 'worker.jsonl'),
     };
+    const kept = `${settings.LOG_FILE}.2020`; // an old folder of somebody's, which looks like a log
+    mkdirSync(kept);
+    utimesSync(kept, new Date(0), new Date(0));
     const workers: ApiProcess[] = [];
     const runs = () =>
       sql<{ ended: boolean; done: { vacuumed: number; analyzed: number } }>(
@@ -335,10 +359,12 @@ describeServed('MAINTENANCE_WINDOW', () => {
       expect(all[0]!.done.analyzed).toBe(all[0]!.done.vacuumed);
       const without = await ApiProcess.run({ ...settings, DATABASE_MIGRATION_URL: '' }, 'worker');
       expect(without).toMatchObject({ code: 78, output: expect.stringContaining('needs DATABASE_MIGRATION_URL') });
+      expect(existsSync(kept)).toBe(true);
     } finally {
       for (const worker of workers) expect(await worker.stop()).toBe(0);
       await redis.stop();
       await database.drop();
+      rmSync(logs, { recursive: true });
     }
   }, 90_000);
 });

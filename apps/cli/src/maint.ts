@@ -94,7 +94,7 @@ export function addMaint(program: Command): void {
 }
 
 function readDays(text: string): number {
-  if (!/^\d{1,4}$/.test(text)) throw new InvalidArgumentError('It is a number of days.');
+  if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError('It is a number of days, from 1 on.');
   return Number(text);
 }
 

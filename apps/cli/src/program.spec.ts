@@ -14,6 +14,13 @@ describe('studently', () => {
 
   it('has commands', () => expect(commands.length).toBeGreaterThan(30));
 
+  it('removes no log that processes may still write to', async () => {
+    const program = newProgram();
+    for (const command of withThoseBelow(program)) command.configureOutput({ writeErr: () => undefined });
+    const given = program.parseAsync(['maint', 'logs', '--keep', '0', '--dry-run'], { from: 'user' });
+    await expect(given).rejects.toMatchObject({ code: 'commander.invalidArgument' });
+  });
+
   it.each(commands.map((command) => [nameOf(command), command] as const))('%s has help with an example', (name, command) => {
     const example = /Example:\n.*npx studently (.*)/.exec(helpOf(command))?.[1];
     expect([name, example?.includes(name)]).toEqual([name, true]);

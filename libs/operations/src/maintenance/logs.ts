@@ -142,7 +142,9 @@ async function tidy(folder: string, isOurs: (name: string) => boolean, { keepDay
   const [compressed, removed, open]: string[][] = [[], [], []];
   for (const name of readdirSync(folder).filter(isOurs).sort()) {
     const file = join(folder, name);
-    const { mtimeMs } = lstatSync(file);
+    const stat = lstatSync(file);
+    if (!stat.isFile()) continue; // somebody's own
+    const { mtimeMs } = stat;
     if (now.getTime() - mtimeMs > keepDays * DAY_MS) {
       if (!dryRun) rmSync(file);
       removed!.push(name);

@@ -59,7 +59,11 @@ export class ScheduledMaintenance implements OnApplicationBootstrap, BeforeAppli
   private async run({ since, leftMs }: { since: Date; leftMs: number }): Promise<void> {
     const end = Date.now() + leftMs;
     const { LOG_FILE: file, LOG_KEEP_DAYS: keepDays, DATABASE_MIGRATION_URL: url } = this.settings;
-    if (file) await rotateLogFile(file, { keepDays });
+    // A disk that has no room for it is no reason to leave dead rows where they are.
+    if (file)
+      await rotateLogFile(file, { keepDays }).catch((error: Error) =>
+        this.logger.warn(`The log is left as it is: ${error.message}`),
+      );
     const target = url && !this.target.embedded ? { url, embedded: false } : this.target;
     await OwnerSession.run(target, async (session) => {
       const [begun] = await session.query<{ id: string }>(BEGIN, [since]);

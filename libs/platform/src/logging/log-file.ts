@@ -34,8 +34,8 @@ export class LogFile {
   }
 
   private follow(): void {
-    if (this.isWhereItWas()) return;
     try {
+      if (this.isWhereItWas()) return;
       const former = this.descriptor;
       this.descriptor = this.open();
       closeSync(former);
