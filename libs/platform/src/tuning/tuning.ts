@@ -129,7 +129,7 @@ export function tune(machine: Machine, wishes: Wishes = {}): Tuning {
     randomPageCost: 1.1,
     effectiveIoConcurrency: 200,
     jit: 'off',
-    sharedPreloadLibraries: 'pg_stat_statements',
+    sharedPreloadLibraries: 'pg_stat_statements,auto_explain',
     trackIoTiming: 'on',
     passwordEncryption: 'scram-sha-256',
     logErrorVerbosity: 'terse',
