@@ -236,7 +236,7 @@ describe('backups of a served database', () => {
 
   it('gives its marker to its own backup, whoever makes another before the marker is there', async () => {
     await withClient(stage.adminUrl, async (writer) => {
-      await writer.query('begin; insert into after_the_accident values (100)'); // no moment can be held still
+      await writer.query(`begin; insert into outbox (topic, payload) values ('test.topic', '{}')`); // no moment can be held still
       const atMarker = Promise.withResolvers<void>();
       const steps = (what: string) => what === 'recording the marker' && atMarker.resolve();
       const first = backups.run('incr', { steps });
