@@ -313,6 +313,28 @@ describe.each(waysToRun)('chats, $name', (way) => {
     expect(exported.body.messages.slice(0, 50)).toEqual((await ada.http.get(chat.path)).body.messages);
   });
 
+  it('end a page where it is large enough, and are not exported at once where they are too large for it', async () => {
+    const large = (character: string) => turn(character.repeat(256 * 1024));
+    const chat = await newChat(ada.http, { messages: [large('a'), large('b'), large('c')] });
+    for (const nr of range(4, 40)) await ada.http.post(`${chat.path}/messages`, large(String(nr % 10)));
+    const shown = async (query: string) => {
+      const page = await ada.http.get(`${chat.path}?limit=200${query}`);
+      expect(page.text.length).toBeLessThan(9 * 1024 * 1024);
+      return { seqs: seqs(page), next: page.body.nextAfter as number | null };
+    };
+    const leaf = (await ada.http.get(`${chat.path}?after=39`)).body.messages[0].id;
+    for (const branch of ['', `&leaf=${leaf}`]) {
+      const [first, rest] = [await shown(branch), await shown(`${branch}&after=32`)];
+      expect(first).toEqual({ seqs: range(1, 32), next: 32 });
+      expect(rest).toEqual({ seqs: range(33, 40), next: null });
+    }
+    expect(seqs(await ada.http.get(`${chat.path}/export`))).toEqual(range(1, 40));
+    for (const nr of range(41, 70)) await ada.http.post(`${chat.path}/messages`, large(String(nr % 10)));
+    for (const query of ['', '?format=markdown']) {
+      expectProblem(await ada.http.get(`${chat.path}/export${query}`), 422, 'CHAT_TOO_LONG');
+    }
+  });
+
   it('are exported as Markdown, whatever they hold; both ways also one branch alone', async () => {
     const title = 'Leaves: `why`\n# green';
     const messages = [turn('# Why?\n```\nnot closed'), turn('Chlorophyll.', 'assistant')];

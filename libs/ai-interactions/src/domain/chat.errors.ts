@@ -13,6 +13,16 @@ export class LeafUnknown extends ValidationFailed {
   }
 }
 
+export class ChatTooLong extends DomainError {
+  constructor() {
+    super(
+      'invalid',
+      'CHAT_TOO_LONG',
+      'The chat is too long to be exported at once: read its messages in pages, with limit and after.',
+    );
+  }
+}
+
 export class UserNotFound extends DomainError {
   constructor() {
     super('not-found', 'USER_NOT_FOUND', 'There is no such user.');

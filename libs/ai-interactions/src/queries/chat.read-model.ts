@@ -1,4 +1,4 @@
-import { asView, forgottenBy, sealedJson, type ReadModel } from '@studently/platform';
+import { asView, forgottenBy, MOST_ON_A_PAGE, sealedJson, type ReadModel } from '@studently/platform';
 import { ChatChanged, ChatContextChanged, ChatDeleted, ChatStarted, MessageAppended } from '../ai-interactions.events';
 import type { MessageRole } from '../domain/chat.entity';
 
@@ -27,7 +27,7 @@ export interface ChatView {
   nextAfter: number | null;
 }
 
-/** Which messages of a chat: at most `limit` of those with `seq > after`, of all branches. */
+/** Which messages of a chat: at most `limit` of those with `seq > after`, of all branches; fewer where they are large. */
 export interface ChatPage {
   chatId: string;
   after: number;
@@ -45,21 +45,25 @@ export const CHAT_SUMMARY = `
   iso8601(c.archived_at) as "archivedAt", iso8601(c.pinned_at) as "pinnedAt",
   iso8601(c.created_at) as "createdAt", iso8601(c.updated_at) as "updatedAt", c.version`;
 
-/** The messages of a page, as JSON. @param which of `m` */
+/** The messages of a page, as JSON, and the `last` of them: it ends where it is large enough. @param which of `m` */
 const messagesOf = (which: string) => `
-  select coalesce(json_agg(message), '[]') as messages from (
+  select coalesce(json_agg(message), '[]') as messages, max(message.seq) as last from (
     select m.seq, m.id, parent.id as "parentId", m.role, ${sealedJson('chat_messages.content', 'm')} as content, m.metadata, iso8601(m.created_at) as "createdAt"
-    from chat_messages m
+    from (
+      select m.*, sum(coalesce(octet_length(m.content_sealed), octet_length(m.content)) + pg_column_size(m.metadata))
+        over (order by m.seq rows between unbounded preceding and 1 preceding) as before
+      from chat_messages m where m.user_id = $1 and m.chat_id = $2 and ${which}
+    ) m
     left join chat_messages parent
       on parent.user_id = m.user_id and parent.chat_id = m.chat_id and parent.seq = m.parent_seq
-    where m.user_id = $1 and m.chat_id = $2 and ${which}
+    where coalesce(m.before, 0) < ${MOST_ON_A_PAGE}
     order by m.seq
   ) message`;
 
 /** A chat with a page of its messages. */
 export const chatModel: ReadModel<ChatPage, ChatView> = {
   sql: asView(`
-      select ${CHAT_SUMMARY}, page.messages, case when $3 + $4 < c.message_count then $3 + $4 end as "nextAfter"
+      select ${CHAT_SUMMARY}, page.messages, case when page.last < c.message_count then page.last end as "nextAfter"
       from chats c cross join lateral (${messagesOf('m.seq > $3 and m.seq <= $3 + $4')}) page
       where c.user_id = $1 and c.id = $2`),
   values: (userId, { chatId, after, limit }) => [userId, chatId, after, limit],
@@ -88,7 +92,7 @@ const PATH = `
 export const branchModel: ReadModel<BranchPage, ChatView> = {
   sql: asView(`${PATH}
       select ${CHAT_SUMMARY}, page.messages,
-        (select max(seq) from shown having max(seq) < (select max(seq) from path)) as "nextAfter"
+        case when page.last < (select max(seq) from path) then page.last end as "nextAfter"
       from chats c cross join lateral (${messagesOf('m.seq = any (array(select seq from shown))')}) page
       where c.user_id = $1 and c.id = $2 and exists (select from path)`),
   values: (userId, { chatId, after, limit, leaf }) => [userId, chatId, after, limit, leaf],

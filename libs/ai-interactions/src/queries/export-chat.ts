@@ -1,6 +1,6 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { Database, LearnerKeys, NotFound, openSealedJson, View, type Learner, type ReadModel } from '@studently/platform';
-import { LeafUnknown } from '../domain/chat.errors';
+import { ChatTooLong, LeafUnknown } from '../domain/chat.errors';
 import { markdownOf } from './chat-markdown';
 import { branchModel, chatModel, type ChatView } from './chat.read-model';
 
@@ -9,7 +9,7 @@ export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
 /**
  * One of the learner's own chats with all of its messages, or those of one branch: as JSON, or as text in Markdown.
- * @throws LeafUnknown
+ * @throws LeafUnknown, ChatTooLong
  */
 export class ExportChat extends Query<View<ChatView>> {
   constructor(
@@ -23,7 +23,11 @@ export class ExportChat extends Query<View<ChatView>> {
   }
 }
 
-const ALL = 2 ** 30;
+/** Messages that are read at once. */
+const PAGE = 1000;
+
+/** In characters of JSON: it is in memory some times over. */
+const LONGEST = 16 * 1024 * 1024;
 
 type ViewRow = { json: string; etag: string };
 
@@ -35,15 +39,31 @@ export class ExportChatHandler implements IQueryHandler<ExportChat> {
   ) {}
 
   async execute({ actor, chatId, format, leaf }: ExportChat): Promise<View<ChatView>> {
-    const all = { chatId, after: 0, limit: ALL };
-    const row =
-      leaf === undefined ? await this.row(actor, chatModel, all) : await this.row(actor, branchModel, { ...all, leaf });
-    if (!row) {
-      const isThere = leaf !== undefined && (await this.row(actor, chatModel, { ...all, limit: 0 }));
+    const pageAfter = (after: number) => {
+      const page = { chatId, after, limit: PAGE };
+      return leaf === undefined ? this.row(actor, chatModel, page) : this.row(actor, branchModel, { ...page, leaf });
+    };
+    const first = await pageAfter(0);
+    if (!first) {
+      const isThere = leaf !== undefined && (await this.row(actor, chatModel, { chatId, after: 0, limit: 1 }));
       throw isThere ? new LeafUnknown() : new NotFound('chat');
     }
-    const view = new View<ChatView>(await openSealedJson(this.keys, row.json), row.etag);
-    return format === 'json' ? view : new View(markdownOf(view.value), row.etag);
+    const { nextAfter, ...chat } = await this.read(first);
+    let length = first.json.length;
+    for (let next = nextAfter; next !== null;) {
+      const row = await pageAfter(next);
+      if (!row) throw new NotFound('chat'); // it was deleted just now
+      if ((length += row.json.length) > LONGEST) throw new ChatTooLong();
+      const page = await this.read(row);
+      chat.messages.push(...page.messages.filter(({ seq }) => seq <= chat.messageCount)); // as many as the first page said
+      next = page.nextAfter;
+    }
+    const whole: ChatView = { ...chat, nextAfter: null };
+    return format === 'json' ? new View(JSON.stringify(whole), first.etag) : new View(markdownOf(whole), first.etag);
+  }
+
+  private async read({ json }: ViewRow): Promise<ChatView> {
+    return JSON.parse(await openSealedJson(this.keys, json)) as ChatView;
   }
 
   /** Past the cache: it is long, and seldom asked for. */
