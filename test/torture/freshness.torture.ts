@@ -43,7 +43,15 @@ export async function readAndWrite(stage: Stage, { troubles = Object.keys(TROUBL
       lag(stage, ending.signal),
     ]);
     const byReplica = await answeredByReplica(stage);
-    return { operations: traffic.done, byReplica, lags, writes: traffic.writes, troubles: made, evictions, failed: traffic.failed };
+    return {
+      operations: traffic.done,
+      byReplica,
+      lags,
+      writes: traffic.writes,
+      troubles: made,
+      evictions,
+      failed: traffic.failed,
+    };
   } finally {
     clearInterval(judging);
     ending.abort();
