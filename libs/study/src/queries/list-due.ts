@@ -40,15 +40,15 @@ const SQL = `
   ), due as (
     select * from overdue union all select * from new order by lateness desc, next_review, id limit $4
   ), shown as (
-    select due.*, row_to_json(item) as json
+    select lateness, next_review, due.id, row_to_json(item)::text as json
     from due cross join lateral (select ${ITEM_VIEW} from study_items i where i.user_id = $1 and i.id = due.id) item
   ), fitting as (
-    select *, sum(octet_length(json::text)) over (order by lateness desc, next_review, id
-      rows between unbounded preceding and 1 preceding) as earlier
-    from shown
+    select row_number() over ranked as nr, json,
+      sum(octet_length(json)) over (ranked rows between unbounded preceding and 1 preceding) as earlier
+    from shown window ranked as (order by lateness desc, next_review, id)
   )
-  select coalesce(json_agg(json order by lateness desc, next_review, id) filter (where coalesce(earlier, 0) < ${MOST_ON_A_PAGE}), '[]')::text
-    as items, ${preferencesOf('$1')} as preferences
+  select '[' || coalesce(string_agg(json, ',' order by nr) filter (where coalesce(earlier, 0) < ${MOST_ON_A_PAGE}), '') || ']' as items,
+    ${preferencesOf('$1')} as preferences
   from fitting`;
 
 const MOST_KNOWN = 10_000;
