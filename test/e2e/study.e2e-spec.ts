@@ -435,18 +435,20 @@ describe.each(waysToRun)('studying, $name', (way) => {
 
     it('tells why it cannot go on, also who is still sending', async () => {
       const lines = Array.from({ length: 7000 }, (_, nr) => `${JSON.stringify(front(`${nr}`))}\n`);
-      let send: (text: string) => void;
-      const body = new ReadableStream({ start: (stream) => void (send = (text) => stream.enqueue(Buffer.from(text))) });
+      let sending!: ReadableStreamDefaultController<Buffer>;
+      const body = new ReadableStream<Buffer>({ start: (stream) => void (sending = stream) });
+      const send = (from: number, to?: number) => sending.enqueue(Buffer.from(lines.slice(from, to).join('')));
       const headers = { 'content-type': 'application/x-ndjson', 'batch-id': 'cards', authorization: `Bearer ${grace.token}` };
       const request = { method: 'POST', headers, body, duplex: 'half' } as RequestInit;
       const answer = fetch(`${run.api.url}${ITEMS}/bulk`, request);
-      send!(lines.slice(0, 1500).join(''));
+      send(0, 1500);
       const counting = `select count(*)::int from study_items where user_id = '${grace.id}'`;
       await until(async () => (await sql<{ count: number }>(run.databaseUrl, counting))[0]!.count >= 1000);
       expect((await grace.http.delete(`/v1/users/${grace.id}`)).status).toBe(204);
-      send!(lines.slice(1500).join('')); // and no end of it
+      send(1500); // and no end of it
       const answered = await answer;
       expect([answered.status, await answered.json()]).toMatchObject([404, { code: 'USER_NOT_FOUND' }]);
+      sending.close();
     }, 60_000);
 
     it('refuses lines that are huge or are no text, and keeps the others', async () => {

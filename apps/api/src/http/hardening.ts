@@ -5,6 +5,9 @@ import { routeOf, type ApiRequest } from './request';
 /** How long a client may take for the head of a request, and how often that is looked at. For HTTP and for HTTPS. */
 export const PATIENCE = { headersTimeout: 10_000, connectionsCheckingInterval: 1000 };
 
+/** Whoever has been answered has so long for what is still sent and nobody reads; the end of the process would wait for it. */
+const LONGEST_REST_MS = 5000;
+
 /** How long for a body that has to be there as a whole; a bulk request has half an hour, as it is taken in line by line. */
 const LONGEST_BODY_MS = 30_000;
 
@@ -32,6 +35,10 @@ export function harden(fastify: FastifyInstance): void {
     const { headers } = request;
     const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
     if (hasBody && !url?.endsWith('/bulk')) limitTime(request, reply);
+    done();
+  });
+  fastify.addHook('onResponse', ({ raw }, _reply, done) => {
+    if (!raw.complete) setTimeout(() => raw.complete || raw.socket.destroy(), LONGEST_REST_MS).unref();
     done();
   });
 }
