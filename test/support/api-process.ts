@@ -98,16 +98,19 @@ export class ApiProcess {
     return this.child.pid!;
   }
 
-  /** Sends a signal and waits for the end; who does not end is killed, and has its last words told. @returns the exit code */
+  /** Sends a signal and waits for the end. @returns the exit code. @throws with its last words if it does not end: then it is killed */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     this.child.kill(signal);
+    let isLate = false;
     const late = setTimeout(() => {
-      process.stdout.write(
-        `The ${this.program} has not ended ${LONGEST_END_MS} ms after ${signal}:\n${this.log.slice(-2000)}\n`,
-      );
+      isLate = true;
       this.child.kill('SIGKILL');
     }, LONGEST_END_MS);
-    return this.exited.finally(() => clearTimeout(late));
+    const code = await this.exited.finally(() => clearTimeout(late));
+    if (isLate) {
+      throw new Error(`The ${this.program} has not ended ${LONGEST_END_MS} ms after ${signal}:\n${this.log.slice(-2000)}`);
+    }
+    return code;
   }
 
   /** Another process with the same settings, on another port unless this one has ended. */
