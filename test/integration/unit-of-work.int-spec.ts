@@ -208,6 +208,25 @@ describe('The unit of work', () => {
       expect(count(after['outbox'])).toBe(count(before['outbox']) + 1);
     });
 
+    // The commit is on its way together with the last statement, before that has an answer.
+    it('TI-3 commits nothing where the server refuses the last statement, or the commit itself', async () => {
+      const learner = await contexts.newLearner();
+      const chatId = await newChat(learner);
+      const nobody = { ...learner, userId: randomUUID() };
+      const before = await everything();
+      const renamed = (actor: Learner, event: DomainEvent) =>
+        unitOfWork.run(actor, async (tx) => {
+          await tx.query('update chats set title = $2 where id = $1', [chatId, 'after']);
+          tx.record(event);
+        });
+      await expect(renamed(learner, new Noted('not a uuid'))).rejects.toMatchObject({ code: '22P02' });
+      // Whose key it is the database asks at the commit.
+      const nobodysKey = { ...nobody, idempotency: idempotency('nobody') };
+      await expect(renamed(nobodysKey, new Noted(learner.userId))).rejects.toMatchObject({ code: 'USER_NOT_FOUND' });
+      expect(await everything()).toEqual(before);
+      await idle();
+    });
+
     /** No connection is out, and none has a transaction open on the server. */
     async function idle(): Promise<void> {
       expect([pool.totalCount - pool.idleCount, pool.waitingCount]).toEqual([0, 0]);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { isLockTimeout } from '../errors/database-errors';
 import { DomainError } from '../errors/domain-error';
 import { Written } from '../view';
-import type { Actor } from '../security/actor';
+import type { Actor, Idempotency } from '../security/actor';
 import type { Transaction } from './transaction';
 
 export class IdempotencyKeyReused extends DomainError {
@@ -38,14 +38,18 @@ const keyId = (key: string, { serviceId }: Actor) =>
     .toString('hex')
     .replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 
+/** A learner's command, under a key. */
+export const keepsAnswer = (actor: Actor): actor is Actor & { userId: string; idempotency: Idempotency } =>
+  actor.idempotency !== undefined && actor.userId !== undefined;
+
 /**
  * Claims the caller's key in the command's own transaction, so that a crash frees it. A second request
  * with the key waits here until the first has ended.
  * @returns the first answer, if there is one already
  */
 export async function claimIdempotency<T>(tx: Transaction): Promise<Written<T> | undefined> {
+  if (!keepsAnswer(tx.actor)) return undefined;
   const { idempotency, userId } = tx.actor;
-  if (!idempotency || !userId) return undefined;
   const id = keyId(idempotency.key, tx.actor);
   try {
     const claimed = await tx.query(
@@ -77,12 +81,12 @@ async function answerOf(tx: Transaction, userId: string, kept: KeptAnswer): Prom
   return sealed ? (await tx.cipher(userId)).open('idempotency_keys.answer', id, sealed) : answer!;
 }
 
-/** Keeps the answer, sealed, under the claimed key, in the same transaction. */
+/** Keeps the answer, sealed, under the claimed key: the last statement of the same transaction. */
 export async function keepAnswer(tx: Transaction, written: Written<unknown>): Promise<void> {
+  if (!keepsAnswer(tx.actor)) return;
   const { idempotency, userId } = tx.actor;
-  if (!idempotency || !userId) return;
   const id = keyId(idempotency.key, tx.actor);
-  await tx.query(
+  await tx.last(
     `update idempotency_keys set answer_sealed = $3, answer_etag = $4, read_token = $5, existed = $6
      where user_id = $1 and id = $2`,
     [

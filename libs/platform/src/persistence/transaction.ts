@@ -7,6 +7,7 @@ import type { LearnerKeys } from '../security/keys/learner-keys';
 import { openSealedJson } from '../security/keys/sealed-json';
 import { View } from '../view';
 import type { ReadModel, ViewRow } from '../cache/read-model';
+import { LAST } from './connection';
 
 /** What a command's work may use: entities, the one event it records, and views of what it has written. */
 export class Transaction {
@@ -48,6 +49,11 @@ export class Transaction {
     await this.em.flush();
     const [row] = await this.query<ViewRow>(model.sql, model.values(ownerId, params));
     return row && new View<T>(await openSealedJson(this.keys, row.json), row.etag);
+  }
+
+  /** The transaction's last statement, which is committed with it: whatever could fail has to be done before. */
+  last<Row extends object>(sql: string, values: readonly unknown[]): Promise<Row[]> {
+    return this.query<Row>(LAST + sql, values);
   }
 
   /** A statement in this transaction, with bound parameters $1, $2, … (the ORM's own `execute` would inline them). */

@@ -15,7 +15,7 @@ import { NOTIFIER, type Notifier } from '../realtime/notifier';
 import { contextOf, whoActs, type Actor } from '../security/actor';
 import { LearnerKeys } from '../security/keys/learner-keys';
 import { Written, type View } from '../view';
-import { claimIdempotency, keepAnswer } from './idempotency';
+import { claimIdempotency, keepAnswer, keepsAnswer } from './idempotency';
 import { encodeReadToken } from './read-token';
 import { Transaction } from './transaction';
 
@@ -101,7 +101,7 @@ export class UnitOfWork {
       const view = await work(tx);
       await em.flush();
       left = tx.event && this.jobs.leftBy(tx.event);
-      recorded = await this.record(tx, left);
+      recorded = await this.record(tx, left, keepsAnswer(actor) ? 'query' : 'last');
       written = new Written<T>(view?.json ?? '', view?.etag, encodeReadToken(recorded.timeline, recorded.xid), tx.isExisting);
       await keepAnswer(tx, written);
       await em.commit();
@@ -123,14 +123,14 @@ export class UnitOfWork {
     if (job && (await tx.query(FINISH, [job.id])).length === 0) throw new JobGone();
   }
 
-  private async record(tx: Transaction, left: LeftJobs | undefined): Promise<Recorded> {
+  private async record(tx: Transaction, left: LeftJobs | undefined, as: 'query' | 'last'): Promise<Recorded> {
     const { actor, event } = tx;
     if (!event) {
       if (!tx.isExisting) throw new Error('A command must record what it did.');
-      const [row] = await tx.query<Recorded>('select pg_current_xact_id()::text as xid, current_timeline() as timeline');
+      const [row] = await tx[as]<Recorded>('select pg_current_xact_id()::text as xid, current_timeline() as timeline', []);
       return row!;
     }
-    const [row] = await tx.query<Recorded>(RECORD, [
+    const [row] = await tx[as]<Recorded>(RECORD, [
       ...whoActs(actor),
       event.learnerId ?? null,
       event.topic,
