@@ -281,6 +281,9 @@ describe.each(waysToRun)('chats, $name', (way) => {
     expect((await ada.http.get(chat.path)).body).toEqual(renamed.body);
     const unchanged = await ada.http.get(chat.path, { headers: { 'if-none-match': `W/"7", ${renamed.headers.get('etag')}` } });
     expect([unchanged.status, unchanged.text]).toEqual([304, '']);
+    const either = { headers: { 'if-match': `"7", ${renamed.headers.get('etag')}` } };
+    expect((await ada.http.patch(chat.path, { title: 'Leaf' }, either)).status).toBe(200);
+    expectProblem(await ada.http.patch(chat.path, { title: 'Lost' }, either), 412, 'VERSION_MISMATCH');
     expect((await ada.http.patch(chat.path, { title: 'Leaves' }, { headers: { 'if-match': '*' } })).status).toBe(200);
   });
 

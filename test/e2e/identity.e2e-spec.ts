@@ -464,6 +464,7 @@ describe.each(waysToRun)('identity, $name', (way) => {
       expect((await user.http.delete(path, { headers: { 'if-match': newer } })).status).toBe(204);
       // What somebody else has deleted meanwhile does not come back.
       expectProblem(await user.http.put(path, ada, { headers: { 'if-match': newer } }), 412, 'VERSION_MISMATCH');
+      expectProblem(await user.http.put(path, ada, { headers: { 'if-match': '*' } }), 412, 'VERSION_MISMATCH');
       expectProblem(await user.http.get(path), 404, 'NOT_FOUND');
     });
 

@@ -114,7 +114,7 @@ describe.each(waysToRun)('studying, $name', (way) => {
     const changed = await ada.http.patch(
       item.path,
       { type: 'note', content: { markdown: 'x' }, tags: ['x'] },
-      { headers: { 'if-match': known.headers.get('etag')! } },
+      { headers: { 'if-match': `"7", ${known.headers.get('etag')}` } },
     );
     expect([changed.status, changed.body]).toEqual([
       200,

@@ -33,6 +33,7 @@ export { translateConstraints } from './errors/database-errors';
 export {
   DependencyAway,
   DomainError,
+  expectEtag,
   expectVersion,
   Forbidden,
   IdTaken,

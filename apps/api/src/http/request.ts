@@ -56,12 +56,10 @@ export const Caller = createParamDecorator((_: unknown, context: ExecutionContex
   };
 });
 
-/** The ETag in If-Match; undefined without one, or for `*`. */
-export const IfMatch = createParamDecorator((_: unknown, context: ExecutionContext): string | undefined => {
-  const header = requestOf(context).headers['if-match'];
-  if (header === undefined || header === '*') return undefined;
-  return /^(?:W\/)?"([^"]*)"$/.exec(header)?.[1] ?? header;
-});
+/** The ETags in If-Match without their quotes, by comma; `*` is any. */
+export const IfMatch = createParamDecorator((_: unknown, context: ExecutionContext): string | undefined =>
+  requestOf(context).headers['if-match']?.replaceAll(/(?:W\/)?"/g, ''),
+);
 
 /** X-Read-Token of an earlier write: the answer must not be older. */
 export const ReadToken = createParamDecorator((_: unknown, context: ExecutionContext): string | undefined => {

@@ -58,12 +58,21 @@ export class VersionMismatch extends DomainError {
 /**
  * For If-Match: checks the ETag that the caller has read, if the caller has said one. It is the version with
  * the time of creation, as in every read model: a resource that was deleted and made again begins at version 1 again.
- * What is not there (null) is no version at all: whoever wants to change one does not bring it back.
  * @throws VersionMismatch
  */
 export function expectVersion(resource: { version: number; createdAt: Date } | null, ifMatch: string | undefined): void {
+  expectEtag(resource ? `${resource.version}@${resource.createdAt.toISOString()}` : undefined, ifMatch);
+}
+
+/**
+ * What is not there has no ETag: whoever wants to change one, even any (`*`), does not bring it back.
+ * @param ifMatch those that the caller takes, by comma
+ * @throws VersionMismatch
+ */
+export function expectEtag(etag: string | undefined, ifMatch: string | undefined): void {
   if (ifMatch === undefined) return;
-  if (!resource || ifMatch !== `${resource.version}@${resource.createdAt.toISOString()}`) throw new VersionMismatch();
+  const taken = ifMatch.split(',').map((one) => one.trim());
+  if (etag === undefined || !(taken.includes(etag) || taken.includes('*'))) throw new VersionMismatch();
 }
 
 /** The id is taken by something else than what the caller wants to create. */

@@ -2,7 +2,7 @@ import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import { UnitOfWork, type Learner, type Written } from '@studently/platform';
 import { ContentTypes } from '../content-types';
 import type { NewStudyItem } from '../domain/new-study-item';
-import { expectEtag, itemModel, type StudyItemView } from '../queries/study-item.read-model';
+import { expectItem, itemModel, type StudyItemView } from '../queries/study-item.read-model';
 import { StudyItemChanged } from '../study.events';
 import { lockItem } from './lock-item';
 
@@ -30,7 +30,7 @@ export class ChangeStudyItemHandler implements ICommandHandler<ChangeStudyItem> 
   execute({ actor, itemId, changes, ifMatch }: ChangeStudyItem): Promise<Written<StudyItemView>> {
     return this.unitOfWork.run<StudyItemView>(actor, async (tx) => {
       const item = await lockItem(tx, actor, itemId);
-      await expectEtag(tx, item, ifMatch);
+      await expectItem(tx, item, ifMatch);
       item.edit(changes);
       await this.types.check(tx, item);
       tx.record(new StudyItemChanged(actor.userId, itemId, Object.keys(changes)));

@@ -1,6 +1,6 @@
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import { UnitOfWork, type Learner, type Written } from '@studently/platform';
-import { expectEtag } from '../queries/study-item.read-model';
+import { expectItem } from '../queries/study-item.read-model';
 import { StudyItemDeleted } from '../study.events';
 import { lockItem } from './lock-item';
 
@@ -22,7 +22,7 @@ export class DeleteStudyItemHandler implements ICommandHandler<DeleteStudyItem> 
   execute({ actor, itemId, ifMatch }: DeleteStudyItem): Promise<Written<void>> {
     return this.unitOfWork.run(actor, async (tx) => {
       const item = await lockItem(tx, actor, itemId);
-      await expectEtag(tx, item, ifMatch);
+      await expectItem(tx, item, ifMatch);
       tx.em.remove(item);
       tx.record(new StudyItemDeleted(actor.userId, itemId));
     });

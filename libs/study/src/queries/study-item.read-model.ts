@@ -1,4 +1,4 @@
-import { asDigestedView, forgottenBy, VersionMismatch, type ReadModel, type Transaction } from '@studently/platform';
+import { asDigestedView, expectEtag, forgottenBy, type ReadModel, type Transaction } from '@studently/platform';
 import type { ItemState } from '../domain/schedule';
 import { ReviewUndone, StudyItemAdded, StudyItemChanged, StudyItemDeleted, StudyItemReviewed } from '../study.events';
 
@@ -36,8 +36,8 @@ export const itemModel: ReadModel<{ itemId: string }, StudyItemView> = {
 };
 
 /** For If-Match. The item has to be locked. @throws VersionMismatch */
-export async function expectEtag(tx: Transaction, { userId, id }: { userId: string; id: string }, ifMatch: string | undefined) {
+export async function expectItem(tx: Transaction, { userId, id }: { userId: string; id: string }, ifMatch: string | undefined) {
   if (ifMatch === undefined) return;
   const current = await tx.view(itemModel, userId, { itemId: id });
-  if (current?.etag !== ifMatch) throw new VersionMismatch();
+  expectEtag(current?.etag, ifMatch);
 }
