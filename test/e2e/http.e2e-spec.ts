@@ -47,6 +47,7 @@ describe.each(waysToRun)('HTTP, $name', (way) => {
       expectProblem(await ada.http.get('/v1/chats/%zz'), 400, 'BAD_REQUEST');
       expectProblem(await ada.http.post('/v1/chats', '{"title": '), 400, 'MALFORMED_JSON');
       expectProblem(
+      expectProblem(await ada.http.post('/v1/chats', Buffer.from('{"title":"na\xefve"}', 'latin1')), 400, 'MALFORMED_JSON');
         await ada.http.post('/v1/chats', JSON.stringify({ title: 'x'.repeat(1024 * 1024) })),
         413,
         'BODY_TOO_LARGE',

@@ -32,7 +32,7 @@ export class HttpClient {
   put = (path: string, body: unknown, options?: RequestOptions) => this.send('PUT', path, body, options);
   patch = (path: string, body: unknown, options?: RequestOptions) => this.send('PATCH', path, body, options);
 
-  /** `body`: a string goes out as it is, anything else as JSON. */
+  /** `body`: text or bytes go out as they are, anything else as JSON. */
   async send(
     method: string,
     path: string,
@@ -47,7 +47,7 @@ export class HttpClient {
         ...(token !== undefined && { authorization: `Bearer ${token}` }),
         ...headers,
       },
-      body: body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
+      body: typeof body === 'string' || body instanceof Buffer ? body : JSON.stringify(body),
     });
     const text = await textOf(response);
     const isJson = response.headers.get('content-type')?.includes('json');

@@ -6,8 +6,8 @@ const LONGEST_NAME = 100;
 const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
 
 export class MalformedJson extends DomainError {
-  constructor() {
-    super('malformed', 'MALFORMED_JSON', 'The body is not JSON.');
+  constructor(message = 'The body is not JSON.') {
+    super('malformed', 'MALFORMED_JSON', message);
   }
 }
 

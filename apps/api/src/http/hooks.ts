@@ -1,8 +1,18 @@
+import { isUtf8 } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { UnsupportedMediaTypeException } from '@nestjs/common';
-import { askingFor, parseJson, RateLimited, refuseUnkeepable, View, Written, type RateVerdict } from '@studently/platform';
+import {
+  askingFor,
+  MalformedJson,
+  parseJson,
+  RateLimited,
+  refuseUnkeepable,
+  View,
+  Written,
+  type RateVerdict,
+} from '@studently/platform';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Histogram } from 'prom-client';
 import { harden } from './hardening';
@@ -39,7 +49,9 @@ export function addHooks(fastify: FastifyInstance, { duration, access, isDrainin
   fastify.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     (request as ApiRequest).rawBody = body as string;
     try {
-      done(null, body === '' ? undefined : parseJson(body as string));
+      if (!isUtf8(bytes)) throw new MalformedJson('The body is not UTF-8.'); // it would be kept with its letters lost
+      const body = ((request as ApiRequest).rawBody = bytes.toString());
+      done(null, body === '' ? undefined : parseJson(body));
     } catch (error) {
       done(error as Error);
     }
