@@ -79,6 +79,8 @@ describe.each(waysToRun)('HTTP, $name', (way) => {
       }
       expect((await ada.http.get('/v1/users/me', { headers: { 'if-none-match': '"0"' } })).body).toEqual(me.body);
     });
+      const head = await ada.http.send('HEAD', '/v1/users/me', undefined, { headers: { 'if-none-match': etag } });
+      expect([head.status, head.headers.get('cache-control')]).toEqual([304, me.headers.get('cache-control')]);
 
     it('accepts the X-Read-Token of any write and never shows less than that', async () => {
       const chat = await ada.http.post('/v1/chats', { title: 'Tokens' });

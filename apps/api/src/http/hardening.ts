@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { refuseConnection } from './problem.filter';
-import { routeOf, type ApiRequest } from './request';
+import { isRead, routeOf, type ApiRequest } from './request';
 
 /** How long a client may take for the head of a request, and how often that is looked at. For HTTP and for HTTPS. */
 export const PATIENCE = { headersTimeout: 10_000, connectionsCheckingInterval: 1000 };
@@ -17,17 +17,17 @@ const DOCUMENTS =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 /** What browsers are told, whatever the route. Nobody but the caller may keep an answer, and nobody one that holds a secret. */
-function securityHeaders({ method, protocol }: FastifyRequest, url: string | undefined): Record<string, string> {
+function securityHeaders(request: FastifyRequest, url: string | undefined): Record<string, string> {
   return {
-    'cache-control': method === 'GET' ? 'private, no-cache' : 'no-store',
+    'cache-control': isRead(request) ? 'private, no-cache' : 'no-store',
     'content-security-policy': url?.startsWith('/docs') ? DOCUMENTS : NOTHING,
     'referrer-policy': 'no-referrer',
     'x-content-type-options': 'nosniff',
-    ...(protocol === 'https' && { 'strict-transport-security': 'max-age=31536000' }),
+    ...(request.protocol === 'https' && { 'strict-transport-security': 'max-age=31536000' }),
   };
 }
 
-/** Slow clients are let go of, and browsers are told to be careful. */
+/** Slow clients are let go of, odd ones are told so, and browsers are told to be careful. */
 export function harden(fastify: FastifyInstance): void {
   fastify.addHook('onRequest', (request: ApiRequest, reply, done) => {
     const { url } = routeOf(request);

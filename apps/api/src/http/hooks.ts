@@ -19,7 +19,7 @@ import { harden } from './hardening';
 import { EVENT_STREAM } from './openapi';
 import type { ProblemFilter } from './problem.filter';
 import { describeRate, type HttpRateLimits } from './rate-limits';
-import { routeOf, type ApiRequest } from './request';
+import { isRead, routeOf, type ApiRequest } from './request';
 
 /** A document of 1 MiB with its escapes. */
 const MAX_DOCUMENT_BYTES = 4 * 1024 * 1024;
@@ -46,8 +46,7 @@ export interface Surroundings {
 export function addHooks(fastify: FastifyInstance, { duration, access, isDraining, rates, problems }: Surroundings): void {
   harden(fastify);
   fastify.removeContentTypeParser(['application/json', 'text/plain']);
-  fastify.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    (request as ApiRequest).rawBody = body as string;
+  fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, bytes: Buffer, done) => {
     try {
       if (!isUtf8(bytes)) throw new MalformedJson('The body is not UTF-8.'); // it would be kept with its letters lost
       const body = ((request as ApiRequest).rawBody = bytes.toString());
@@ -141,7 +140,7 @@ function describe(view: View<unknown>, request: FastifyRequest, reply: FastifyRe
   void reply.header('etag', etag);
   const known = request.headers['if-none-match'];
   if (
-    request.method === 'GET' &&
+    isRead(request) &&
     known !== undefined &&
     (known === '*' ||
       known

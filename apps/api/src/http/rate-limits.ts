@@ -12,7 +12,7 @@ import {
   type Settings,
 } from '@studently/platform';
 import type { FastifyReply } from 'fastify';
-import { routeOf, type ApiRequest } from './request';
+import { isRead, routeOf, type ApiRequest } from './request';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -69,7 +69,7 @@ export class HttpRateLimits {
    */
   async admit(request: ApiRequest): Promise<void> {
     const rate = this.count(request);
-    if (rate === undefined || request.method === 'GET') return;
+    if (rate === undefined || isRead(request)) return;
     const { isAllowed, secondsLeft } = await rate;
     if (!isAllowed) throw new RateLimited(secondsLeft);
   }

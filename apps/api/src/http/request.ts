@@ -30,6 +30,9 @@ export interface ApiRequest extends FastifyRequest {
 /** What its route says of itself. Fastify makes that anew whenever it is asked. */
 export const routeOf = (request: ApiRequest): FastifyRequest['routeOptions'] => (request.route ??= request.routeOptions);
 
+/** It changes nothing. A HEAD is answered as its GET, without the body. */
+export const isRead = ({ method }: FastifyRequest): boolean => method === 'GET' || method === 'HEAD';
+
 const requestOf = (context: ExecutionContext) => context.switchToHttp().getRequest<ApiRequest>();
 
 /** Who sends the request, with all that a command needs to know of it. */
@@ -101,7 +104,7 @@ function chosenKey(key: string | string[] | undefined, header: string): string |
 /** @throws ValidationFailed if the key is not one */
 function idempotencyOf(request: ApiRequest): Idempotency | undefined {
   // A bulk request is many commands, and has its Batch-Id.
-  if (request.method === 'GET' || routeOf(request).url?.endsWith('/bulk')) return undefined;
+  if (isRead(request) || routeOf(request).url?.endsWith('/bulk')) return undefined;
   const key = chosenKey(request.headers['idempotency-key'], 'Idempotency-Key');
   if (key === undefined) return undefined;
   const fingerprint = createHmac('sha256', key)
