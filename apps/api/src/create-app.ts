@@ -14,7 +14,7 @@ import { getToken } from '@willsoto/nestjs-prometheus';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { PinoLogger } from 'nestjs-pino';
 import { AppModule } from './app.module';
-import { PATIENCE } from './http/hardening';
+import { SERVER } from './http/hardening';
 import { addHooks, requestIdOf } from './http/hooks';
 import { describeApi } from './http/openapi';
 import { ProblemFilter, refuseConnection } from './http/problem.filter';
@@ -29,9 +29,7 @@ const LONGEST_UPLOAD_MS = 30 * 60 * 1000;
 export async function createApp(settings: Settings, target: DatabaseTarget): Promise<NestFastifyApplication> {
   const problems = new ProblemFilter();
   const adapter = new FastifyAdapter({
-    ...(settings.HTTPS_KEY
-      ? { https: { ...PATIENCE, key: settings.HTTPS_KEY, cert: settings.HTTPS_CERT } }
-      : { http: PATIENCE }),
+    ...(settings.HTTPS_KEY ? { https: { ...SERVER, key: settings.HTTPS_KEY, cert: settings.HTTPS_CERT } } : { http: SERVER }),
     skipMiddie: true, // there is no Nest middleware: hooks cost each request less
     genReqId: requestIdOf,
     bodyLimit: MAX_BODY_BYTES,

@@ -1,9 +1,15 @@
+import type { Socket } from 'node:net';
+import { BadRequestException } from '@nestjs/common';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { refuseConnection } from './problem.filter';
 import { isRead, routeOf, type ApiRequest } from './request';
 
-/** How long a client may take for the head of a request, and how often that is looked at. For HTTP and for HTTPS. */
-export const PATIENCE = { headersTimeout: 10_000, connectionsCheckingInterval: 1000 };
+/** For HTTP and for HTTPS: how long a client may take for the head of a request, and how often that is looked at. */
+export const SERVER = {
+  headersTimeout: 10_000,
+  connectionsCheckingInterval: 1000,
+  requireHostHeader: false, // Node would refuse it without a problem: harden() does
+};
 
 /** Whoever has been answered has so long for what is still sent and nobody reads; the end of the process would wait for it. */
 const LONGEST_REST_MS = 5000;
@@ -29,10 +35,15 @@ function securityHeaders(request: FastifyRequest, url: string | undefined): Reco
 
 /** Slow clients are let go of, odd ones are told so, and browsers are told to be careful. */
 export function harden(fastify: FastifyInstance): void {
+  const { server } = fastify;
+  // Without these Node answers nothing at all, or a 417 that is no problem.
+  server.on('connect', (_request, socket) => refuseConnection(new Error('There is nothing to connect to.'), socket as Socket));
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
   fastify.addHook('onRequest', (request: ApiRequest, reply, done) => {
     const { url } = routeOf(request);
     void reply.headers(securityHeaders(request, url));
     const { headers } = request;
+    if (headers.host === undefined && request.raw.httpVersion === '1.1') return done(new BadRequestException());
     const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
     if (hasBody && !url?.endsWith('/bulk')) limitTime(request, reply);
     done();
