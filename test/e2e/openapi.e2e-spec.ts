@@ -4,7 +4,7 @@ import { Ajv2020 } from 'ajv/dist/2020';
 import addFormats from 'ajv-formats';
 import { waysToRun } from '../support/api-process';
 import type { Answer } from '../support/http';
-import { newEmail, newPassword, RunningApi } from './support';
+import { expectProblem, newEmail, newPassword, RunningApi } from './support';
 
 const CHECKED_IN = join(__dirname, '../../docs/openapi.json');
 
@@ -104,6 +104,7 @@ describe('the OpenAPI document', () => {
   it('has a page for people at /docs', async () => {
     const page = await run.http.get('/docs');
     expect([page.status, page.headers.get('content-type')]).toEqual([200, expect.stringContaining('text/html')]);
+    expectProblem(await run.http.get('/openapi.yaml'), 404, 'NOT_FOUND');
   });
 
   it('DC-8 is checked in as docs/openapi.json (UPDATE_OPENAPI=1 writes it)', () => {
