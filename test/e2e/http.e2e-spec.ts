@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { admin, ApiProcess, waysToRun } from '../support/api-process';
 import { sql } from '../support/database';
@@ -46,8 +47,8 @@ describe.each(waysToRun)('HTTP, $name', (way) => {
       expectProblem(await ada.http.get(path), 404, 'NOT_FOUND');
       expectProblem(await ada.http.get('/v1/chats/%zz'), 400, 'BAD_REQUEST');
       expectProblem(await ada.http.post('/v1/chats', '{"title": '), 400, 'MALFORMED_JSON');
-      expectProblem(
       expectProblem(await ada.http.post('/v1/chats', Buffer.from('{"title":"na\xefve"}', 'latin1')), 400, 'MALFORMED_JSON');
+      expectProblem(
         await ada.http.post('/v1/chats', JSON.stringify({ title: 'x'.repeat(1024 * 1024) })),
         413,
         'BODY_TOO_LARGE',
@@ -78,9 +79,9 @@ describe.each(waysToRun)('HTTP, $name', (way) => {
         expect([answer.status, answer.text, answer.headers.get('etag')]).toEqual([304, '', etag]);
       }
       expect((await ada.http.get('/v1/users/me', { headers: { 'if-none-match': '"0"' } })).body).toEqual(me.body);
-    });
       const head = await ada.http.send('HEAD', '/v1/users/me', undefined, { headers: { 'if-none-match': etag } });
       expect([head.status, head.headers.get('cache-control')]).toEqual([304, me.headers.get('cache-control')]);
+    });
 
     it('accepts the X-Read-Token of any write and never shows less than that', async () => {
       const chat = await ada.http.post('/v1/chats', { title: 'Tokens' });
@@ -334,6 +335,26 @@ describe.each(waysToRun)('SIGTERM, $name', (way) => {
       await place.close();
     }
   });
+
+  it('DC-6 the process ends also with one who goes on sending, and never comes to an end', async () => {
+    const place = await way.open();
+    const api = await ApiProcess.start({ ...place.settings, DRAIN_SECONDS: '0' });
+    const ada = await newLearner(new HttpClient(api.url));
+    const { hostname, port } = new URL(api.url);
+    const socket = connect(Number(port), hostname).on('error', () => undefined);
+    const drip = setInterval(() => socket.write('1\r\n \r\n'), 500);
+    try {
+      const head = `POST /v1/study/items/bulk HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${ada.token}\r\n`;
+      socket.write(`${head}content-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n`);
+      await sleep(1500);
+      expect(await api.stop('SIGTERM')).toBe(0);
+    } finally {
+      clearInterval(drip);
+      socket.destroy();
+      await api.stop('SIGKILL');
+      await place.close();
+    }
+  }, 60_000);
 });
 
 describeServed('an own Redis, served', () => {

@@ -21,6 +21,9 @@ import {
 import { createApp } from './create-app';
 import { embeddingReport, welcome } from './welcome';
 
+/** Whoever is still sending or reading so long after the drain is cut off: an orchestrator would kill the process. */
+const LONGEST_END_MS = 20_000;
+
 interface OpenDatabase {
   target: DatabaseTarget;
   stop?: () => Promise<void>;
@@ -85,6 +88,7 @@ async function main(): Promise<void> {
     await sleep(settings.DRAIN_SECONDS * 1000);
     // Connections that are answered only now would be waited for until their keep-alive ends.
     setInterval(() => app.getHttpServer().closeIdleConnections(), 50).unref();
+    setTimeout(() => app.getHttpServer().closeAllConnections(), LONGEST_END_MS).unref();
     await app.close();
     await stop?.();
     process.exit(0);
