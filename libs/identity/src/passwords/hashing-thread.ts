@@ -7,7 +7,8 @@ export type ThreadQuestion = { password: string } & ({ options: Options } | { ha
 export type ThreadAnswer = { hash: string } | { matches: boolean } | { failure: string };
 
 // On Linux this is about the thread alone: requests that hash nothing go before those that do, however many log in.
-if (process.platform === 'linux') setPriority(constants.priority.PRIORITY_LOW);
+// At the lowest priority nobody could log in on a machine that is busy with something else.
+if (process.platform === 'linux') setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 
 function answer(question: ThreadQuestion): ThreadAnswer {
   try {
