@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { spawn, spawnSync } from 'node:child_process';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -140,14 +140,15 @@ describe('embedded', () => {
     expect(output).toContain(file);
   });
 
-  it('says that its port is taken', async () => {
+  it('says that its port is taken, before it fills a database', async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     const { port } = other.address() as AddressInfo;
-    const { code, output } = await ApiProcess.run({ STUDENTLY_DATA_DIR: folder, PORT: String(port) });
+    const { code, output } = await ApiProcess.run({ STUDENTLY_DATA_DIR: join(folder, '..', 'unused'), PORT: String(port) });
     other.close();
     expect({ code, output }).toEqual({ code: 78, output: expect.stringContaining('PORT_UNUSABLE') });
     expect(output).toContain(`127.0.0.1:${port}`);
+    expect(existsSync(join(folder, '..', 'unused', 'keys'))).toBe(false);
   });
 });
 

@@ -167,6 +167,7 @@ describe.each(waysToRun)('studently import, $name', (way) => {
     });
     for (const wrong of [
       ['csv', join(folder, 'missing.csv'), '--user', ada.email],
+      ['csv', folder, '--user', ada.email],
       ['markdown', join(folder, 'missing'), '--user', ada.email],
       ['html', join(folder, 'missing'), '--user', ada.email],
       ['wordnet'],

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -24,6 +25,23 @@ import { embeddingReport, welcome } from './welcome';
 /** Whoever is still sending or reading so long after the drain is cut off: an orchestrator would kill the process. */
 const LONGEST_END_MS = 20_000;
 
+const refusePort =
+  ({ HOST, PORT }: Settings) =>
+  (error: Error) => {
+    const why = `Cannot listen on ${HOST}:${PORT} (${error.message})`;
+    throw new ConfigurationError('PORT_UNUSABLE', `${why}: stop what listens there, or choose another PORT, as PORT=3001.`);
+  };
+
+/** Before the database is filled: that takes a while, and the passwords of a sample are shown once. */
+async function tryPort(settings: Settings): Promise<void> {
+  const probe = createServer();
+  const listening = new Promise<void>((resolve, reject) => {
+    probe.once('error', reject).listen(settings.PORT, settings.HOST, resolve);
+  });
+  await listening.catch(refusePort(settings));
+  await new Promise((resolve) => probe.close(resolve));
+}
+
 interface OpenDatabase {
   target: DatabaseTarget;
   stop?: () => Promise<void>;
@@ -33,6 +51,7 @@ interface OpenDatabase {
 async function openDatabase(settings: Settings): Promise<OpenDatabase> {
   if (settings.DATABASE_URL) return { target: servedTarget(settings.DATABASE_URL) };
   const embedded = await startEmbeddedPostgres(settings.STUDENTLY_DATA_DIR);
+  await tryPort(settings);
   if (await isPending(embedded.target)) await new Migrations(embedded.target).up();
   return embedded;
 }
@@ -100,12 +119,7 @@ async function main(): Promise<void> {
   const sample = await prepareSample(app, settings);
   await bootstrapAdmin(app.get(CommandBus), settings);
   await dropStartUpGarbage();
-  await app.listen(settings.PORT, settings.HOST).catch((error: Error) => {
-    throw new ConfigurationError(
-      'PORT_UNUSABLE',
-      `Cannot listen on ${settings.HOST}:${settings.PORT} (${error.message}): stop what listens there, or choose another PORT.`,
-    );
-  });
+  await app.listen(settings.PORT, settings.HOST).catch(refusePort(settings));
   const url = (await app.getUrl()).replace(/^http:/, settings.HTTPS_KEY ? 'https:' : 'http:').replace('[::1]', 'localhost');
   process.stdout.write(welcome(url, target.embedded ? `embedded, data in ${settings.STUDENTLY_DATA_DIR}` : 'served', sample));
   await sample?.finish(embeddingReport(process.stdout), ending.signal).catch((error: unknown) => {

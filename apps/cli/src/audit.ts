@@ -19,8 +19,8 @@ const url = (settings: Settings) => settings.DATABASE_URL;
 interface Options {
   from?: Date;
   to?: Date;
-  anchors: string[];
-  publicKey: KeyObject[];
+  anchors?: string[];
+  publicKey?: KeyObject[];
   json?: boolean;
 }
 
@@ -36,18 +36,8 @@ export function addAudit(program: Command): void {
     .description('compare the log with its seals, and name what was edited, deleted, moved or cut off (exit 2 if anything was)')
     .option('--from <time>', 'only what was sealed since then (UTC)', readTime)
     .option('--to <time>', 'only what was sealed before then (UTC)', readTime)
-    .option(
-      '--anchors <file>',
-      'anchors kept elsewhere; may be given more than once (default: AUDIT_ANCHOR_FILE)',
-      readable,
-      [],
-    )
-    .option(
-      '--public-key <file>',
-      'PEM of who may have signed; may be given more than once (default: of our own key)',
-      readKeys,
-      [],
-    )
+    .option('--anchors <file>', 'anchors kept elsewhere; may be given more than once (default: AUDIT_ANCHOR_FILE)', readable)
+    .option('--public-key <file>', 'PEM of who may have signed; may be given more than once (default: of our own key)', readKeys)
     .addHelpText(
       'after',
       '\nExample:\n  npx studently audit verify --anchors /mnt/worm/audit-anchors.jsonl --public-key audit-public-key.pem',
@@ -71,8 +61,8 @@ async function verify({ from, to, anchors, publicKey, json }: Options): Promise<
       from,
       to,
       // Ours begins with the first batch. If it is gone later, the verification says that no anchor was found.
-      anchorFiles: anchors.length > 0 ? anchors : [anchorFileOf(settings)].filter(existsSync),
-      publicKeys: publicKey.length > 0 ? publicKey : [new AuditKeys(settings).public],
+      anchorFiles: anchors ?? [anchorFileOf(settings)].filter(existsSync),
+      publicKeys: publicKey ?? [new AuditKeys(settings).public],
       progress: bar.update,
     };
     return verifyAudit(target, options);
@@ -104,7 +94,7 @@ export function readTime(text: string): Date {
   return time;
 }
 
-function readable(file: string, before: string[]): string[] {
+function readable(file: string, before: string[] = []): string[] {
   try {
     accessSync(file, constants.R_OK);
     return [...before, file];
@@ -113,7 +103,7 @@ function readable(file: string, before: string[]): string[] {
   }
 }
 
-function readKeys(file: string, before: KeyObject[]): KeyObject[] {
+function readKeys(file: string, before: KeyObject[] = []): KeyObject[] {
   try {
     return [...before, createPublicKey(readFileSync(file))];
   } catch (error) {

@@ -17,6 +17,7 @@ import {
 } from '@studently/datasets';
 import type { BulkLine, Learner, LinesTaken, Rejection, Written } from '@studently/platform';
 import { ImportStudyItems } from '@studently/study';
+import { InvalidArgumentError } from 'commander';
 
 /** What is imported, line by line, and by which command. */
 export interface Source<T> {
@@ -84,13 +85,14 @@ export async function file<T>(
   command: Source<T>['command'],
 ): Promise<Source<T>> {
   if (path === '-') return { lines: read(addAbortSignal(signal, process.stdin)), command };
-  const { size, mtimeMs } = await stat(path);
+  const found = await stat(path);
+  if (found.isDirectory()) throw new InvalidArgumentError(`${path} is a folder: name a file.`);
   const stream: ReadStream = addAbortSignal(signal, createReadStream(path));
   return {
     lines: read(stream),
     command,
-    batch: `${resolve(path)} ${size} ${mtimeMs}`,
-    extent: { total: size, position: () => stream.bytesRead },
+    batch: `${resolve(path)} ${found.size} ${found.mtimeMs}`,
+    extent: { total: found.size, position: () => stream.bytesRead },
   };
 }
 

@@ -33,10 +33,10 @@ export function addJobs(program: Command): void {
     jobs
       .command(name)
       .description(description)
-      .argument('[id...]', 'as `jobs list` names them', readId, [])
+      .argument('[id...]', 'as `jobs list` names them', readId)
       .option('--all', 'every dead letter')
       .addHelpText('after', `\nExample:\n  npx studently jobs ${name} 1207 1208`)
-      .action(async (ids: string[], { all }: { all?: boolean }, command: Command) => {
+      .action(async (ids: string[] = [], { all }: { all?: boolean }, command: Command) => {
         if ((ids.length === 0) === !all) command.error(`error: say which (npx studently jobs ${name} <id>), or --all`);
         const changed = await letters((every) => every[name](all ? undefined : ids));
         say({ [name]: changed }, `${changed.length.toLocaleString('en')} ${done}.`);
@@ -46,7 +46,7 @@ export function addJobs(program: Command): void {
   }
 }
 
-function readId(text: string, earlier: string[]): string[] {
+function readId(text: string, earlier: string[] = []): string[] {
   if (!/^[1-9]\d{0,17}$/.test(text)) throw new InvalidArgumentError('It is a number, as `jobs list` shows it.');
   return [...new Set([...earlier, text])];
 }

@@ -47,10 +47,10 @@ export function addMaint(program: Command): void {
     name: string,
     description: string,
     work: (session: OwnerSession, names: string[], course: Course, signal: AbortSignal) => Promise<TableMaintained[]>,
-    argument = '[table...]',
+    argument: [name: string, description: string] = ['[table...]', 'which ones; without, all'],
   ) =>
     command(name, description, ' published_passages')
-      .argument(argument, 'which ones; without, all', (table: string, earlier: string[]) => [...earlier, table], [])
+      .argument(...argument)
       .action(async (names: string[], { dryRun = false }: Options) => {
         const tables = await maintain(isForMachines(), { dryRun }, (session, course, signal) =>
           work(session, names, course, signal),
@@ -60,10 +60,10 @@ export function addMaint(program: Command): void {
 
   onTables('vacuum', 'free the room of dead rows; in vector indexes also of few of them', vacuum);
   onTables('analyze', 'tell the planner what the tables hold now', analyze);
-  onTables('repack', 'write tables anew without their dead room, by pg_repack', repack, '<table...>');
+  onTables('repack', 'write tables anew without their dead room, by pg_repack', repack, ['<table...>', 'which ones']);
 
   command('reindex', 'build indexes anew that are bloated or invalid, and remove what an interrupted run has left behind', '')
-    .argument('[index...]', 'these, whatever their state', (index: string, earlier: string[]) => [...earlier, index], [])
+    .argument('[index...]', 'these, whatever their state')
     .option('--all', 'every index')
     .action(async (names: string[], { dryRun = false, all = false }: Options & { all?: boolean }) => {
       const indexes = await maintain(isForMachines(), { dryRun }, (session, course) =>

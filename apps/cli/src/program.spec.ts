@@ -24,5 +24,6 @@ describe('studently', () => {
   it.each(commands.map((command) => [nameOf(command), command] as const))('%s has help with an example', (name, command) => {
     const example = /Example:\n.*npx studently (.*)/.exec(helpOf(command))?.[1];
     expect([name, example?.includes(name)]).toEqual([name, true]);
+    expect(helpOf(command)).not.toMatch(/\(default: (\[\]|\d{6,})\)/); // what nobody can read
   });
 });

@@ -17,8 +17,8 @@ import {
 import { InvalidArgumentError, Option, type Command } from 'commander';
 
 interface Options {
-  memory: number;
-  cpus: number;
+  memory?: number;
+  cpus?: number;
   workload: Workload;
   processes?: number;
   config?: string;
@@ -35,8 +35,8 @@ export function addTune(program: Command): void {
       'postgresql.conf and redis.conf for a machine and what it has to do, with the reason beside each setting. ' +
         'The pools are those of DATABASE_POOL_SIZE.',
     )
-    .option('--memory <size>', 'what PostgreSQL and Redis may have together: 8GB (default: this machine)', readSize, totalmem())
-    .option('--cpus <number>', 'of that machine (default: of this one)', readCount(1024), availableParallelism())
+    .option('--memory <size>', 'what PostgreSQL and Redis may have together: 8GB (default: this machine)', readSize)
+    .option('--cpus <number>', 'of that machine (default: of this one)', readCount(1024))
     .addOption(new Option('--workload <name>', 'what is done most').choices(WORKLOADS).default('mixed'))
     .option(
       '--processes <number>',
@@ -49,7 +49,7 @@ export function addTune(program: Command): void {
     .addHelpText('after', '\nExample:\n  npx studently tune --memory 8GB --cpus 4 --workload search --out /etc/studently')
     .action((_: Options, command: Command) => {
       const options = command.optsWithGlobals<Options>();
-      const { memory, cpus, workload, processes = cpus + 1 } = options;
+      const { memory = totalmem(), cpus = availableParallelism(), workload, processes = cpus + 1 } = options;
       const machine: Machine = { memory, cpus, workload, processes, poolSize: loadSettings().DATABASE_POOL_SIZE };
       const wishes = options.config === undefined ? {} : readWishes(readJson(options.config));
       const tuning = tune(machine, wishes);

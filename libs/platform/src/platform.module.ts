@@ -64,7 +64,7 @@ const services = [
 @Module({})
 export class PlatformModule {
   static forRoot(settings: Settings, target: DatabaseTarget, kind: ProcessKind = 'all'): DynamicModule {
-    const watch = new StatementWatch(settings.SLOW_STATEMENT_MS);
+    const watch = new StatementWatch(settings.SLOW_STATEMENT_MS, target.embedded);
     const given = [
       { provide: StatementWatch, useValue: watch },
       { provide: SETTINGS, useValue: settings },

@@ -32,11 +32,20 @@ export class StatementWatch {
   /** Is told of each, at once. */
   listener?: (slow: SlowStatement) => void;
 
-  constructor(private readonly slowMs: number) {}
+  /** When the server has last answered: of an embedded one that of all connections, as it answers one at a time. */
+  private readonly embedded?: { answeredAt: number };
+
+  constructor(
+    private readonly slowMs: number,
+    isEmbedded: boolean,
+  ) {
+    if (isEmbedded) this.embedded = { answeredAt: 0 };
+  }
 
   watch(connection: PoolClient): void {
     const query = connection.query.bind(connection) as (...args: unknown[]) => unknown;
-    let [answeredAt, latest, early]: [number, SlowStatement | undefined, Explained | undefined] = [0, undefined, undefined];
+    const server = this.embedded ?? { answeredAt: 0 };
+    let [latest, early]: [SlowStatement | undefined, Explained | undefined] = [undefined, undefined];
     const timed = (...args: unknown[]) => {
       const sentAt = performance.now();
       const answer = query(...args);
@@ -44,8 +53,8 @@ export class StatementWatch {
       const requestId = asking.getStore();
       const note = (error?: unknown) => {
         const now = performance.now();
-        const milliseconds = now - Math.max(sentAt, answeredAt); // before, the server was at another one
-        answeredAt = now;
+        const milliseconds = now - Math.max(sentAt, server.answeredAt); // before, it was at another one
+        server.answeredAt = now;
         if (milliseconds < this.slowMs) return;
         latest = slowOf(args[0], milliseconds, requestId, error);
         if (early && early.statement === latest.statement) latest.plan = early.plan;
