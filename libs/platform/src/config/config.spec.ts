@@ -21,6 +21,14 @@ describe('The configuration', () => {
     expect(loadSettings({})).not.toHaveProperty('DATABASE_URL');
   });
 
+  it('asks for a Node that is new enough, and says where there is one', () => {
+    for (const old of ['20.20.2', '24.8.0']) {
+      expect(() => loadSettings({}, old)).toThrow(expect.objectContaining({ code: 'NODE_TOO_OLD', exitCode: 78 }));
+      expect(() => loadSettings({}, old)).toThrow(/npx node/);
+    }
+    for (const good of ['24.9.0', '26.0.1']) expect(loadSettings({}, good).PORT).toBe(3000);
+  });
+
   it('takes variables with their types, and an empty one as absent', () => {
     const settings = loadSettings({
       ...SERVED,

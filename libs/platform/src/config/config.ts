@@ -211,12 +211,25 @@ export class ConfigurationError extends Error {
   }
 }
 
+/** Also scripts/prepare.mjs has it. */
+const NODE_NEEDED = { major: 24, minor: 9 };
+
+function refuseOldNode(version: string): void {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (major > NODE_NEEDED.major || (major === NODE_NEEDED.major && minor >= NODE_NEEDED.minor)) return;
+  throw new ConfigurationError(
+    'NODE_TOO_OLD',
+    `This is Node ${version}, and ${NODE_NEEDED.major}.${NODE_NEEDED.minor} is needed. In the project's folder npm and npx bring it: npx node dist/api.js`,
+  );
+}
+
 /**
  * Reads the settings from the environment; `NAME_FILE` names a file that holds the value of `NAME`.
  * An empty variable counts as absent.
  * @throws ConfigurationError naming every fault (never a value: it may be a secret)
  */
-export function loadSettings(environment: NodeJS.ProcessEnv = process.env): Settings {
+export function loadSettings(environment: NodeJS.ProcessEnv = process.env, node = process.versions.node): Settings {
+  refuseOldNode(node);
   const faults: string[] = [];
   const given: Record<string, string> = {};
   for (const name of Object.keys(Settings.shape)) {
