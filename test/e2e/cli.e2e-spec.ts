@@ -104,6 +104,13 @@ describe('studently', () => {
         return { code: answer.code, answer: JSON.parse(answer.out) as Record<string, any> };
       };
       try {
+        for (const command of [
+          ['migrate', 'up'],
+          ['keys', 'status'],
+        ]) {
+          const refused = await studently({ DATABASE_URL: database.url }, ...command);
+          expect(refused).toMatchObject({ code: 78, err: expect.stringMatching(/DB_OWNER_REFUSED.*studently_migrator/) });
+        }
         const before = await migrate('status');
         expect(before).toMatchObject({ code: 2, answer: { executed: [] } });
         const all = before.answer['pending'];

@@ -57,7 +57,8 @@ describe('studently tune', () => {
   });
 
   it('DB-10 finds no difference between what it has written and the server that runs on it', async () => {
-    for (const file of ['tuning.json', 'postgresql.conf']) {
+    writeFileSync(join(folder, 'own.conf'), "datestyle = 'iso, mdy'\n"); // DateStyle, to the server
+    for (const file of ['tuning.json', 'postgresql.conf', 'own.conf']) {
       const diff = await studently(settings, '--json', 'config', 'diff', join(folder, file));
       expect([file, diff.code, diff.err]).toEqual([file, 0, '']);
       expect(JSON.parse(diff.out).differences).toEqual([]);

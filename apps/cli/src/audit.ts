@@ -37,7 +37,11 @@ export function addAudit(program: Command): void {
     .option('--from <time>', 'only what was sealed since then (UTC)', readTime)
     .option('--to <time>', 'only what was sealed before then (UTC)', readTime)
     .option('--anchors <file>', 'anchors kept elsewhere; may be given more than once (default: AUDIT_ANCHOR_FILE)', readable)
-    .option('--public-key <file>', 'PEM of who may have signed; may be given more than once (default: of our own key)', readKeys)
+    .option(
+      '--public-key <file>',
+      'PEM of who may have signed; may be given more than once (default: of our own key)',
+      readKeys,
+    )
     .addHelpText(
       'after',
       '\nExample:\n  npx studently audit verify --anchors /mnt/worm/audit-anchors.jsonl --public-key audit-public-key.pem',

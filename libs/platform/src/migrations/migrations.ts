@@ -5,6 +5,7 @@ import { MigrationSession, type MigrationListener, type MigrationStatus, type Wa
 import { ADVISORY_LOCKS } from '../persistence/advisory-locks';
 import type { DatabaseTarget } from '../persistence/connection';
 import { openConnection } from '../persistence/open-connection';
+import { refuseLogin } from '../persistence/owner-session';
 
 /** The names of all migrations of this release, in order: `0001_platform`. */
 export const knownMigrations = (): string[] => new MigrationFiles().names();
@@ -35,7 +36,7 @@ export class Migrations {
 
   /** Applies what is pending. Where nobody can be served meanwhile, also what would come later. @returns the names of what was applied */
   async up(): Promise<string[]> {
-    return this.withConnection((session) => session.up());
+    return this.asOwner((session) => session.up());
   }
 
   /**
@@ -43,7 +44,7 @@ export class Migrations {
    * @returns the names of what was taken back, the latest first @throws MigrationStopped `MIGRATION_NOT_APPLIED`
    */
   async down(way: WayBack = {}): Promise<string[]> {
-    return this.withConnection((session) => session.down(way));
+    return this.asOwner((session) => session.down(way));
   }
 
   /** What `down` would take back. */
@@ -53,7 +54,7 @@ export class Migrations {
 
   /** Brings rows from before to what is applied. @returns how many were changed, of each that was not complete */
   async backfill(): Promise<Record<string, number>> {
-    return this.withConnection((session) => session.backfill());
+    return this.asOwner((session) => session.backfill());
   }
 
   /** How many rows each backfill still has to look after. */
@@ -63,13 +64,24 @@ export class Migrations {
 
   /** Removes what only the release before needed. @returns of which migrations. @throws MigrationStopped `BACKFILL_UNFINISHED` */
   async contract(): Promise<string[]> {
-    return this.withConnection((session) => session.contract());
+    return this.asOwner((session) => session.contract());
   }
 
-  private async withConnection<T>(work: (session: MigrationSession) => Promise<T>): Promise<T> {
+  /** @throws ConfigurationError if the login may not */
+  private asOwner<T>(work: (session: MigrationSession) => Promise<T>): Promise<T> {
+    return this.withConnection(work, mayActAsOwner);
+  }
+
+  private async withConnection<T>(
+    work: (session: MigrationSession) => Promise<T>,
+    check?: (client: Client) => Promise<void>,
+  ): Promise<T> {
     const client = await openConnection(this.target, { patient: true });
     try {
-      if (!this.target.embedded) await client.query(MARK);
+      if (!this.target.embedded) {
+        await client.query(MARK);
+        await check?.(client);
+      }
       await takeLock(client);
       return await work(new MigrationSession(client, this.target.embedded, this.files, this.listener));
     } finally {
@@ -77,6 +89,11 @@ export class Migrations {
       await client.end();
     }
   }
+}
+
+async function mayActAsOwner(client: Client): Promise<void> {
+  const { rowCount } = await client.query(`select from pg_roles where rolname = 'studently_owner'`);
+  if (rowCount === 1) await client.query('set role studently_owner; reset role').catch(refuseLogin); // else it is about to be made
 }
 
 /** By asking again and again: whoever waits inside a statement is waited for by an index that is built concurrently. */

@@ -55,15 +55,21 @@ export class OwnerSession {
   }
 }
 
+const NOT_ALLOWED = '42501';
+
+/** For `set role studently_owner`. @throws ConfigurationError `DB_OWNER_REFUSED` that says what to do; other errors as they are */
+export function refuseLogin(error: Error & { code?: string }): never {
+  if (error.code !== NOT_ALLOWED) throw error;
+  throw new ConfigurationError(
+    'DB_OWNER_REFUSED',
+    `The login of DATABASE_MIGRATION_URL (else DATABASE_URL) may not act as studently_owner (${error.message}). ` +
+      'Set DATABASE_MIGRATION_URL to the login for migrations: studently_migrator, if deploy/postgres/logins.sh has made the logins.',
+  );
+}
+
 /** An embedded database has one session for everybody: there a role would stay, and the login may do everything as it is. */
 async function own(client: Client): Promise<number> {
-  await client.query('set role studently_owner').catch((error: Error) => {
-    throw new ConfigurationError(
-      'DB_OWNER_REFUSED',
-      `The login of DATABASE_MIGRATION_URL (else DATABASE_URL) may not act as studently_owner (${error.message}). ` +
-        'As an administrator: grant studently_owner to <login>',
-    );
-  });
+  await client.query('set role studently_owner').catch(refuseLogin);
   await client.query(ENDLESS);
   const { rows } = await client.query<{ pid: number; held: boolean }>(
     'select pg_backend_pid() as pid, pg_try_advisory_lock($1) as held',

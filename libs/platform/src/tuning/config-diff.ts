@@ -84,18 +84,18 @@ interface Live {
 
 /** As the server has it for everybody, whatever is set for this login. */
 const LIVE = `
-  select name, reset_val as setting, case when reset_val = setting then current_setting(name) else reset_val || coalesce(unit, '') end as shown,
-    unit, vartype, context, pending_restart as pending, sourcefile as file
-  from pg_settings where name = any($1)`;
+  select lower(name) as name, reset_val as setting, case when reset_val = setting then current_setting(name) else reset_val || coalesce(unit, '') end as shown,
+    unit, case name when 'DateStyle' then 'enum' else vartype end as vartype, context, pending_restart as pending, sourcefile as file
+  from pg_settings where lower(name) = any($1)`;
 
 async function diffPostgres(target: DatabaseTarget, declared: Record<string, string>) {
   const names = Object.keys(declared);
   if (names.length === 0) return [];
   const client = await openConnection(target);
   try {
-    const { rows } = await client.query<Live>(LIVE, [names]);
+    const { rows } = await client.query<Live>(LIVE, [names.map((name) => name.toLowerCase())]);
     const live = new Map(rows.map((row) => [row.name, row]));
-    return names.map((name) => comparePostgres(name, declared[name]!, live.get(name)));
+    return names.map((name) => comparePostgres(name, declared[name]!, live.get(name.toLowerCase())));
   } finally {
     await client.end();
   }
