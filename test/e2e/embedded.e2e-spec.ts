@@ -144,7 +144,7 @@ describe('embedded', () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     const { port } = other.address() as AddressInfo;
-    const { code, output } = await ApiProcess.run({ STUDENTLY_DATA_DIR: join(folder, '..', 'unused'), PORT: String(port) });
+    const { code, output } = await ApiProcess.run({ STUDENTLY_DATA_DIR: join(folder, 'unused'), PORT: String(port) });
     other.close();
     expect({ code, output }).toEqual({ code: 78, output: expect.stringContaining('PORT_UNUSABLE') });
     expect(output).toContain(`127.0.0.1:${port}`);

@@ -101,6 +101,20 @@ describe('the OpenAPI document', () => {
     }
   });
 
+  it('says of each route what it is for, and shows a body that it takes', () => {
+    const ajv = new Ajv2020({ strict: false });
+    (addFormats as unknown as typeof addFormats.default)(ajv);
+    const operations = Object.values<Record<string, any>>(document.paths).flatMap((methods) => Object.values(methods));
+    for (const { operationId, summary, requestBody } of operations) {
+      expect([operationId, summary]).toEqual([operationId, expect.stringMatching(/^[A-Z].*[^.]$/)]);
+      // A vector is too long to be shown; a line of a bulk request is shown where it is sent alone.
+      if (!requestBody || ['setContextVector', 'importDocuments', 'importStudyItems'].includes(operationId)) continue;
+      const { schema } = requestBody.content['application/json'];
+      expect([operationId, schema.example]).toEqual([operationId, expect.any(Object)]);
+      expect([operationId, ajv.validate(schema, schema.example), ajv.errors]).toEqual([operationId, true, null]);
+    }
+  });
+
   it('has a page for people at /docs', async () => {
     const page = await run.http.get('/docs');
     expect([page.status, page.headers.get('content-type')]).toEqual([200, expect.stringContaining('text/html')]);

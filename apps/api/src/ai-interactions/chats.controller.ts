@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Put, Query, Res } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import {
   AppendMessage,
   ChangeChat,
@@ -51,6 +51,7 @@ export class ChatsController {
   ) {}
 
   @Post()
+  @ApiOperation({ summary: 'Start a chat, with its first messages if there are any' })
   @Idempotent()
   @Answers(201, ChatAnswer)
   startChat(@CurrentActor() actor: Learner, @Body({ schema: ChatBody }) body: z.infer<typeof ChatBody>) {
@@ -59,12 +60,14 @@ export class ChatsController {
   }
 
   @Get()
+  @ApiOperation({ summary: 'List chats, also by a title that is nearly right' })
   @Answers(200, pageOf(ChatSummaryAnswer))
   listChats(@CurrentActor() actor: Learner, @Query({ schema: ChatsQuery }) query: z.infer<typeof ChatsQuery>) {
     return this.queries.execute(new ListChats(actor, query, query));
   }
 
   @Post('search')
+  @ApiOperation({ summary: 'Search chats by the words and the meaning of what was said in them' })
   @HttpCode(200)
   @Answers(200, ChatSearchAnswer, 'Chats, best first, each with the message that fits best')
   searchChats(@CurrentActor() actor: Learner, @Body({ schema: ChatSearchBody }) body: z.infer<typeof ChatSearchBody>) {
@@ -73,6 +76,7 @@ export class ChatsController {
   }
 
   @Get(':chatId')
+  @ApiOperation({ summary: 'A chat with a page of its messages, or of one branch' })
   @Fresh()
   @Answers(200, ChatAnswer)
   getChat(
@@ -85,12 +89,14 @@ export class ChatsController {
   }
 
   @Get(':chatId/leaves')
+  @ApiOperation({ summary: 'List the last message of each branch of a chat' })
   @Answers(200, LeavesAnswer, 'The last messages of its branches, newest first: the newest 200')
   listLeaves(@CurrentActor() actor: Learner, @Param('chatId', { schema: Id }) chatId: string) {
     return this.queries.execute(new ListLeaves(actor, chatId));
   }
 
   @Get(':chatId/export')
+  @ApiOperation({ summary: 'Export a chat, or one branch, as JSON or Markdown' })
   @Fresh()
   @AnswersText(200, ChatAnswer, MARKDOWN, 'The chat with all of its messages, or with those of one branch')
   async exportChat(
@@ -110,6 +116,7 @@ export class ChatsController {
   }
 
   @Patch(':chatId')
+  @ApiOperation({ summary: 'Rename, archive or pin a chat' })
   @Idempotent()
   @Versioned()
   @Answers(200, ChatAnswer)
@@ -123,6 +130,7 @@ export class ChatsController {
   }
 
   @Put(':chatId/context-vector')
+  @ApiOperation({ summary: 'Set the vector by which a chat is found' })
   @HttpCode(204)
   @Idempotent()
   @Versioned()
@@ -137,6 +145,7 @@ export class ChatsController {
   }
 
   @Delete(':chatId')
+  @ApiOperation({ summary: 'Delete a chat with its messages' })
   @HttpCode(204)
   @Idempotent()
   @Versioned()
@@ -146,6 +155,7 @@ export class ChatsController {
   }
 
   @Post(':chatId/messages')
+  @ApiOperation({ summary: 'Append a message; with `parentId` it begins another branch' })
   @Idempotent()
   @Answers(201, AppendedAnswer)
   appendMessage(
@@ -157,6 +167,10 @@ export class ChatsController {
   }
 
   @Post(':chatId/context')
+  @ApiOperation({
+    summary:
+      'What to send to a model: recent turns, and what matters of earlier ones and of documents, within a budget of tokens',
+  })
   @HttpCode(200)
   @Answers(200, ContextAnswer, 'What to send to a model, within the budget, in this order')
   getContext(

@@ -12,9 +12,16 @@ const Message = z.object({
   metadata: JsonObject.optional(),
 });
 
-export const MessageBody = Message.extend({ parentId: Id.nullable().optional() });
-export const ChatBody = z.object({ id: Id.optional(), title: Title, messages: z.array(Message).max(200).optional() });
-export const ChatPatch = z.object({ title: Title, archived: z.boolean(), pinned: z.boolean() }).partial();
+export const MessageBody = Message.extend({ parentId: Id.nullable().optional() }).meta({
+  example: { role: 'user', content: 'Why are leaves green?' },
+});
+export const ChatBody = z
+  .object({ id: Id.optional(), title: Title, messages: z.array(Message).max(200).optional() })
+  .meta({ example: { title: 'Photosynthesis' } });
+export const ChatPatch = z
+  .object({ title: Title, archived: z.boolean(), pinned: z.boolean() })
+  .partial()
+  .meta({ example: { pinned: true } });
 export const ContextVectorBody = z.object({ vector: VectorInput, model: text(1, 100) });
 
 /** Of a filter: undefined where it leaves nothing out. */
@@ -47,7 +54,8 @@ export const ChatSearchBody = z
   .refine((search) => search.text !== undefined || search.vector !== undefined, {
     path: ['text'],
     message: 'say a text or a vector',
-  });
+  })
+  .meta({ example: { text: 'red light', k: 3 } });
 
 export const AppendedAnswer = z.object({ id: Id, seq: z.int() });
 
@@ -89,12 +97,14 @@ export const ChatSearchAnswer = z.object({
   meta: SearchMeta,
 });
 
-export const ContextBody = z.object({
-  text: z.string().trim().min(1).max(MAX_QUESTION),
-  tokenBudget: z.int().min(1).max(200_000),
-  leaf: Id.optional(),
-  filter: FilterBody.optional(),
-});
+export const ContextBody = z
+  .object({
+    text: z.string().trim().min(1).max(MAX_QUESTION),
+    tokenBudget: z.int().min(1).max(200_000),
+    leaf: Id.optional(),
+    filter: FilterBody.optional(),
+  })
+  .meta({ example: { text: 'Why are leaves green?', tokenBudget: 2000 } });
 
 const Sent = {
   score: z.number(),

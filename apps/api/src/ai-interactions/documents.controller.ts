@@ -1,6 +1,6 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Put, Query, Res } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import {
   AddDocument,
   ChangeDocument,
@@ -10,7 +10,6 @@ import {
   ListDocuments,
   ListSharedDocuments,
   newDocument,
-  NewDocumentInput,
   PublishDocument,
   readNewDocument,
   readVector,
@@ -25,6 +24,7 @@ import { BulkBody, CurrentActor, IfMatch, ReadToken, type BulkRequest } from '..
 import { Id, pageOf } from '../http/schemas';
 import {
   DocumentAnswer,
+  DocumentBody,
   DocumentPatch,
   DocumentsQuery,
   DocumentSummaryAnswer,
@@ -43,12 +43,13 @@ export class DocumentsController {
   ) {}
 
   @Post()
+  @ApiOperation({ summary: 'Add a document; it is cut into passages and embedded in the background' })
   @Idempotent()
   @Answers(201, DocumentAnswer, 'Ready: the embedding came with it')
   @Answers(202, DocumentAnswer, 'Kept, and embedded in the background')
   addDocument(
     @CurrentActor() actor: Learner,
-    @Body({ schema: NewDocumentInput }) body: z.infer<typeof NewDocumentInput>,
+    @Body({ schema: DocumentBody }) body: z.infer<typeof DocumentBody>,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
     void reply.code(body.embedding === undefined ? 202 : 201);
@@ -56,14 +57,16 @@ export class DocumentsController {
   }
 
   @Get()
+  @ApiOperation({ summary: 'List documents' })
   @Answers(200, pageOf(DocumentSummaryAnswer))
   listDocuments(@CurrentActor() actor: Learner, @Query({ schema: DocumentsQuery }) query: z.infer<typeof DocumentsQuery>) {
     return this.queries.execute(new ListDocuments(actor, query, query));
   }
 
   @Post('bulk')
+  @ApiOperation({ summary: 'Add documents in bulk, one JSON object a line' })
   @HttpCode(200)
-  @Bulk(NewDocumentInput, 'application/x-ndjson')
+  @Bulk(DocumentBody, 'application/x-ndjson')
   importDocuments(@CurrentActor() actor: Learner, @BulkBody(['application/x-ndjson']) { source, batchId }: BulkRequest) {
     return takeInChunks(readNdjson(source, readNewDocument), (chunk) =>
       this.commands.execute(new ImportDocuments(actor, chunk, batchId)),
@@ -71,6 +74,7 @@ export class DocumentsController {
   }
 
   @Post('search')
+  @ApiOperation({ summary: 'Search documents by words, by meaning, or by both' })
   @HttpCode(200)
   @Answers(200, SearchAnswer, 'Passages, best first')
   searchDocuments(@CurrentActor() actor: Learner, @Body({ schema: SearchBody }) body: z.infer<typeof SearchBody>) {
@@ -79,6 +83,7 @@ export class DocumentsController {
   }
 
   @Get('shared')
+  @ApiOperation({ summary: 'List what teachers and services have published' })
   @Answers(200, pageOf(SharedDocumentAnswer), 'What everybody may search, what was published last first')
   listSharedDocuments(
     @CurrentActor() actor: Learner,
@@ -88,6 +93,7 @@ export class DocumentsController {
   }
 
   @Get(':documentId')
+  @ApiOperation({ summary: 'A document with its content' })
   @Fresh()
   @Answers(200, DocumentAnswer)
   getDocument(
@@ -99,6 +105,7 @@ export class DocumentsController {
   }
 
   @Patch(':documentId')
+  @ApiOperation({ summary: 'Change a document; only what has changed is embedded again' })
   @Idempotent()
   @Versioned()
   @Answers(200, DocumentAnswer)
@@ -113,6 +120,7 @@ export class DocumentsController {
   }
 
   @Delete(':documentId')
+  @ApiOperation({ summary: 'Delete a document with its passages' })
   @HttpCode(204)
   @Idempotent()
   @Versioned()
@@ -126,6 +134,7 @@ export class DocumentsController {
   }
 
   @Put(':documentId/publication')
+  @ApiOperation({ summary: 'Publish a document to everybody' })
   @HttpCode(204)
   @Idempotent()
   @Versioned()
@@ -139,6 +148,7 @@ export class DocumentsController {
   }
 
   @Delete(':documentId/publication')
+  @ApiOperation({ summary: 'Take back the publication of a document' })
   @HttpCode(204)
   @Idempotent()
   @Versioned()

@@ -1,8 +1,20 @@
-import { DOCUMENT_STATUSES, DocumentFields, SEARCH_MODES, SEARCH_SCOPES, VectorInput } from '@studently/ai-interactions';
+import {
+  DOCUMENT_STATUSES,
+  DocumentFields,
+  NewDocumentInput,
+  SEARCH_MODES,
+  SEARCH_SCOPES,
+  VectorInput,
+} from '@studently/ai-interactions';
 import { z } from 'zod';
 import { Id, JsonObject, PageQuery, text, Time } from '../http/schemas';
 
-export const DocumentPatch = DocumentFields.partial().extend({ embedding: VectorInput.optional() });
+export const DocumentBody = NewDocumentInput.meta({
+  example: { type: 'markdown', title: 'Leaves', content: '# Leaves\n\nThey take the red out of the light.' },
+});
+export const DocumentPatch = DocumentFields.partial()
+  .extend({ embedding: VectorInput.optional() })
+  .meta({ example: { title: 'Leaves and light' } });
 export const DocumentsQuery = PageQuery.extend({ type: text(1, 32).optional() });
 
 /** Longer questions than the model reads are a passage by themselves. */
@@ -27,7 +39,8 @@ export const SearchBody = z
   .refine((search) => search.text !== undefined || (search.vector !== undefined && search.mode !== 'text'), {
     path: ['text'],
     message: 'say a text or a vector; words can be looked for in a text alone',
-  });
+  })
+  .meta({ example: { text: 'what do leaves do with light', k: 5, filter: { type: 'markdown' } } });
 
 export const DocumentSummaryAnswer = z.object({
   id: Id,

@@ -1,6 +1,6 @@
 import { Controller, Get, Param, Query } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
-import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Learner } from '@studently/platform';
 import type { z } from 'zod';
 import { Answers, Fresh } from '../http/openapi';
@@ -18,6 +18,7 @@ export class LearnerTextsController {
   constructor(private readonly queries: QueryBus) {}
 
   @Get('documents')
+  @ApiOperation({ summary: 'List the documents of a learner, as a teacher' })
   @Fresh()
   @Answers(200, pageOf(DocumentSummaryAnswer))
   listLearnerDocuments(
@@ -29,6 +30,7 @@ export class LearnerTextsController {
   }
 
   @Get('documents/:documentId')
+  @ApiOperation({ summary: 'A document of a learner, as a teacher' })
   @Fresh()
   @Answers(200, DocumentAnswer)
   getLearnerDocument(
@@ -41,6 +43,7 @@ export class LearnerTextsController {
   }
 
   @Get('chats')
+  @ApiOperation({ summary: 'List the chats of a learner, as a teacher' })
   @Fresh()
   @Answers(200, pageOf(ChatSummaryAnswer))
   listLearnerChats(
@@ -52,6 +55,7 @@ export class LearnerTextsController {
   }
 
   @Get('chats/:chatId')
+  @ApiOperation({ summary: 'A chat of a learner with its messages, as a teacher' })
   @Fresh()
   @Answers(200, ChatAnswer)
   getLearnerChat(

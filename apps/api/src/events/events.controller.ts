@@ -1,5 +1,5 @@
 import { Controller, Get, Req, Res } from '@nestjs/common';
-import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { EventCursor, Learner } from '@studently/platform';
 import type { FastifyReply } from 'fastify';
 import { EVENT_STREAM, EventStreamed } from '../http/openapi';
@@ -17,6 +17,7 @@ export class EventsController {
 
   /** What happens to the caller's own things, as it happens. */
   @Get()
+  @ApiOperation({ summary: 'Follow what happens to your own things, as server-sent events' })
   @EventStreamed()
   async followEvents(
     @CurrentActor() actor: Learner,

@@ -1,5 +1,5 @@
 import { Controller, Get, Res } from '@nestjs/common';
-import { ApiTags } from '@nestjs/swagger';
+import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Health, type Readiness } from '@studently/platform';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
@@ -19,6 +19,7 @@ export class HealthController {
 
   /** The process runs. It asks nobody else: a restart would not mend them. */
   @Get('live')
+  @ApiOperation({ summary: 'Whether the process lives' })
   @Answers(200, Alive)
   live() {
     return { status: 'ok' };
@@ -26,6 +27,7 @@ export class HealthController {
 
   /** The process has started: it only listens once it is ready to. */
   @Get('startup')
+  @ApiOperation({ summary: 'Whether the process has started' })
   @Answers(200, Alive)
   startup() {
     return { status: 'ok' };
@@ -33,6 +35,7 @@ export class HealthController {
 
   /** Requests may be sent here: 200 when ok or degraded, 503 when down or about to end. */
   @Get('ready')
+  @ApiOperation({ summary: 'Whether requests are answered, and what each dependency is like' })
   @Answers(200, ReadinessAnswer)
   @Answers(503, ReadinessAnswer, 'down')
   async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<Readiness> {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { GiveGrant, ListGrants, WithdrawGrant } from '@studently/identity';
 import type { Learner } from '@studently/platform';
 import type { z } from 'zod';
@@ -21,6 +21,7 @@ export class GrantsController {
   ) {}
 
   @Post()
+  @ApiOperation({ summary: 'Let a teacher read something of your own' })
   @Idempotent()
   @Answers(201, GrantAnswer)
   giveGrant(
@@ -32,6 +33,7 @@ export class GrantsController {
   }
 
   @Get()
+  @ApiOperation({ summary: 'List which teachers may read what' })
   @Answers(200, pageOf(GrantAnswer))
   listGrants(
     @CurrentActor() actor: Learner,
@@ -42,6 +44,7 @@ export class GrantsController {
   }
 
   @Delete(':grantId')
+  @ApiOperation({ summary: 'Withdraw what a teacher may read' })
   @HttpCode(204)
   @Idempotent()
   @Answers(204)

@@ -1,6 +1,6 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
-import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { ListLearners } from '@studently/identity';
 import type { Learner } from '@studently/platform';
 import type { z } from 'zod';
@@ -17,6 +17,7 @@ export class LearnersController {
   constructor(private readonly queries: QueryBus) {}
 
   @Get()
+  @ApiOperation({ summary: 'List who shares something with the teacher who asks' })
   @Answers(200, pageOf(SharedLearnerAnswer))
   listLearners(@CurrentActor() actor: Learner, @Query({ schema: PageQuery }) page: z.infer<typeof PageQuery>) {
     return this.queries.execute(new ListLearners(actor, page));

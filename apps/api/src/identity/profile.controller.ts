@@ -1,6 +1,6 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Put } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { ChangeProfile, DeleteProfile, GetUser, PutProfile } from '@studently/identity';
 import type { Learner } from '@studently/platform';
 import type { z } from 'zod';
@@ -19,6 +19,7 @@ export class ProfileController {
   ) {}
 
   @Get()
+  @ApiOperation({ summary: 'The profile of a user' })
   @Fresh()
   @Answers(200, ProfileAnswer)
   getProfile(@CurrentActor() actor: Learner, @Param('userId', { schema: Id }) userId: string, @ReadToken() readToken?: string) {
@@ -26,6 +27,7 @@ export class ProfileController {
   }
 
   @Put()
+  @ApiOperation({ summary: 'Write a profile anew' })
   @Idempotent()
   @Versioned()
   @Answers(200, ProfileAnswer)
@@ -39,6 +41,7 @@ export class ProfileController {
   }
 
   @Patch()
+  @ApiOperation({ summary: 'Change a profile; preferences are merged (JSON Merge Patch)' })
   @Idempotent()
   @Versioned()
   @Answers(200, ProfileAnswer)
@@ -52,6 +55,7 @@ export class ProfileController {
   }
 
   @Delete()
+  @ApiOperation({ summary: 'Delete a profile' })
   @HttpCode(204)
   @Idempotent()
   @Versioned()

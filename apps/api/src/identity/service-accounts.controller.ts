@@ -1,6 +1,6 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import {
   AddServiceKey,
   CreateServiceAccount,
@@ -31,6 +31,7 @@ export class ServiceAccountsController {
   ) {}
 
   @Post()
+  @ApiOperation({ summary: 'Make a service account; its key is shown once' })
   @Answers(201, NewServiceAccountAnswer, 'With its first key, which is shown this once')
   createServiceAccount(
     @CurrentActor() actor: Learner,
@@ -40,12 +41,14 @@ export class ServiceAccountsController {
   }
 
   @Get()
+  @ApiOperation({ summary: 'List service accounts, without their keys' })
   @Answers(200, pageOf(ServiceAccountAnswer))
   listServiceAccounts(@CurrentActor() actor: Learner, @Query({ schema: PageQuery }) page: z.infer<typeof PageQuery>) {
     return this.queries.execute(new ListServiceAccounts(actor, page));
   }
 
   @Delete(':accountId')
+  @ApiOperation({ summary: 'Delete a service account; its keys end at once' })
   @HttpCode(204)
   @Idempotent()
   @Answers(204)
@@ -54,6 +57,7 @@ export class ServiceAccountsController {
   }
 
   @Post(':accountId/keys')
+  @ApiOperation({ summary: 'Add a key to a service account; it is shown once' })
   @Answers(201, NewServiceKeyAnswer, 'Another key, which is shown this once')
   addServiceKey(
     @CurrentActor() actor: Learner,
@@ -64,6 +68,7 @@ export class ServiceAccountsController {
   }
 
   @Delete(':accountId/keys/:keyId')
+  @ApiOperation({ summary: 'Remove a key of a service account, which ends at once' })
   @HttpCode(204)
   @Idempotent()
   @Answers(204)

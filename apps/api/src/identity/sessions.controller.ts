@@ -1,6 +1,6 @@
 import { Body, Controller, Delete, Get, HttpCode, Post, Query } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { GetSession, ListSessions, OpenSession, RevokeSessions, type LoginOrigin } from '@studently/identity';
 import type { Actor, Learner } from '@studently/platform';
 import type { z } from 'zod';
@@ -20,6 +20,7 @@ export class SessionsController {
   ) {}
 
   @Post()
+  @ApiOperation({ summary: 'Log in; the token is shown once' })
   @AuthenticationRate()
   @Answers(201, LoginAnswer)
   login(
@@ -30,18 +31,21 @@ export class SessionsController {
   }
 
   @Get()
+  @ApiOperation({ summary: 'List your sessions' })
   @Answers(200, pageOf(SessionAnswer))
   listSessions(@CurrentActor() actor: Learner, @Query({ schema: PageQuery }) page: z.infer<typeof PageQuery>) {
     return this.queries.execute(new ListSessions(actor, page));
   }
 
   @Get('current')
+  @ApiOperation({ summary: 'The session of the request' })
   @Answers(200, SessionAnswer)
   getSession(@CurrentActor() actor: Learner) {
     return this.queries.execute(new GetSession(actor));
   }
 
   @Delete('current')
+  @ApiOperation({ summary: 'Log out: end the session of the request' })
   @HttpCode(204)
   @Answers(204)
   logout(@CurrentActor() actor: Learner) {
@@ -49,6 +53,7 @@ export class SessionsController {
   }
 
   @Delete()
+  @ApiOperation({ summary: 'End all of your sessions' })
   @HttpCode(204)
   @Answers(204)
   logoutEverywhere(@CurrentActor() actor: Learner) {

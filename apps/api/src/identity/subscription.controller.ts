@@ -1,6 +1,6 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Put } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { DeleteSubscription, GetUser, PutSubscription } from '@studently/identity';
 import type { Learner } from '@studently/platform';
 import type { z } from 'zod';
@@ -19,6 +19,7 @@ export class SubscriptionController {
   ) {}
 
   @Get()
+  @ApiOperation({ summary: 'The subscription of a user' })
   @Fresh()
   @Answers(200, SubscriptionAnswer)
   getSubscription(
@@ -30,6 +31,7 @@ export class SubscriptionController {
   }
 
   @Put()
+  @ApiOperation({ summary: 'Write a subscription, for an ADMIN or a service' })
   @Idempotent()
   @Versioned()
   @Answers(200, SubscriptionAnswer)
@@ -43,6 +45,7 @@ export class SubscriptionController {
   }
 
   @Delete()
+  @ApiOperation({ summary: 'Delete a subscription, for an ADMIN or a service' })
   @HttpCode(204)
   @Idempotent()
   @Versioned()

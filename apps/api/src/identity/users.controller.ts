@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Put, Query } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import {
   ChangePassword,
   ChangeRole,
@@ -30,6 +30,7 @@ export class UsersController {
   ) {}
 
   @Post()
+  @ApiOperation({ summary: 'Register somebody new, as a STUDENT; open to all' })
   @AuthenticationRate()
   @Idempotent()
   @Answers(201, UserAnswer)
@@ -42,12 +43,14 @@ export class UsersController {
   }
 
   @Get()
+  @ApiOperation({ summary: 'List users by role or address, for an ADMIN' })
   @Answers(200, pageOf(UserAnswer))
   list(@CurrentActor() actor: Learner, @Query({ schema: UsersQuery }) query: z.infer<typeof UsersQuery>) {
     return this.queries.execute(new ListUsers(actor, query, query));
   }
 
   @Get('me')
+  @ApiOperation({ summary: 'Who is logged in' })
   @Fresh()
   @Answers(200, UserAnswer)
   getMe(@CurrentActor() actor: Learner, @ReadToken() readToken?: string) {
@@ -55,6 +58,7 @@ export class UsersController {
   }
 
   @Get(':userId')
+  @ApiOperation({ summary: 'A user with profile and subscription' })
   @Fresh()
   @Answers(200, UserAnswer)
   get(@CurrentActor() actor: Learner, @Param('userId', { schema: Id }) userId: string, @ReadToken() readToken?: string) {
@@ -62,6 +66,7 @@ export class UsersController {
   }
 
   @Patch(':userId')
+  @ApiOperation({ summary: 'Change the address or the profile of a user' })
   @Idempotent()
   @Versioned()
   @Answers(200, UserAnswer)
@@ -75,6 +80,7 @@ export class UsersController {
   }
 
   @Delete(':userId')
+  @ApiOperation({ summary: 'Delete a user with all that is theirs; it cannot be undone' })
   @HttpCode(204)
   @Idempotent()
   @Versioned()
@@ -84,6 +90,7 @@ export class UsersController {
   }
 
   @Put(':userId/password')
+  @ApiOperation({ summary: 'Change your password; all other sessions end' })
   @HttpCode(204)
   @Idempotent()
   @Answers(204)
@@ -96,6 +103,7 @@ export class UsersController {
   }
 
   @Put(':userId/role')
+  @ApiOperation({ summary: 'Change the role of a user, whose sessions end' })
   @Idempotent()
   @Versioned()
   @Answers(200, UserAnswer)

@@ -1,6 +1,6 @@
 import { Controller, Get, Param, Query } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
-import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Learner } from '@studently/platform';
 import type { z } from 'zod';
 import { Answers, Fresh } from '../http/openapi';
@@ -38,6 +38,7 @@ export class LearnerStudyController {
   constructor(private readonly queries: QueryBus) {}
 
   @Get('progress')
+  @ApiOperation({ summary: 'List the progress of a learner, as a teacher' })
   @Fresh()
   @Answers(200, ProgressListAnswer, 'A page of entries, the latest first; with `bucket` a series, without empty buckets')
   async listLearnerProgress(
@@ -52,6 +53,7 @@ export class LearnerStudyController {
   }
 
   @Get('progress/:progressId')
+  @ApiOperation({ summary: 'An entry of the progress of a learner, as a teacher' })
   @Fresh()
   @Answers(200, ProgressAnswer)
   getLearnerProgress(
@@ -64,6 +66,7 @@ export class LearnerStudyController {
   }
 
   @Get('study/items')
+  @ApiOperation({ summary: 'List the study items of a learner, as a teacher' })
   @Fresh()
   @Answers(200, pageOf(ItemAnswer))
   listLearnerItems(
@@ -75,6 +78,7 @@ export class LearnerStudyController {
   }
 
   @Get('study/items/:itemId')
+  @ApiOperation({ summary: 'A study item of a learner, as a teacher' })
   @Fresh()
   @Answers(200, ItemAnswer)
   getLearnerItem(
@@ -87,6 +91,7 @@ export class LearnerStudyController {
   }
 
   @Get('study/items/:itemId/reviews')
+  @ApiOperation({ summary: 'List the reviews of a study item of a learner, as a teacher' })
   @Fresh()
   @Answers(200, pageOf(ReviewEntry))
   listLearnerReviews(
@@ -99,6 +104,7 @@ export class LearnerStudyController {
   }
 
   @Get('study/due')
+  @ApiOperation({ summary: 'What a learner has to study now, as a teacher' })
   @Fresh()
   @Answers(200, DueAnswer)
   listLearnerDue(
@@ -110,6 +116,7 @@ export class LearnerStudyController {
   }
 
   @Get('study/stats')
+  @ApiOperation({ summary: 'What a learner has studied, as a teacher' })
   @Fresh()
   @Answers(200, StatsAnswer)
   getLearnerStats(
@@ -122,6 +129,7 @@ export class LearnerStudyController {
   }
 
   @Get('study/forecast')
+  @ApiOperation({ summary: 'What a learner will have to study, as a teacher' })
   @Fresh()
   @Answers(200, ForecastAnswer)
   getLearnerForecast(

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Learner } from '@studently/platform';
 import { ChangeProgress, DeleteProgress, GetProgress, GetProgressSeries, ListProgress, RecordProgress } from '@studently/study';
 import type { z } from 'zod';
@@ -20,6 +20,7 @@ export class ProgressController {
   ) {}
 
   @Post()
+  @ApiOperation({ summary: 'Record a score in a category' })
   @Idempotent()
   @Answers(201, ProgressAnswer)
   recordProgress(@CurrentActor() actor: Learner, @Body({ schema: ProgressBody }) body: z.infer<typeof ProgressBody>) {
@@ -27,6 +28,7 @@ export class ProgressController {
   }
 
   @Get()
+  @ApiOperation({ summary: 'List progress, or its course by hour, day or week' })
   @Fresh()
   @Answers(200, ProgressListAnswer, 'A page of entries, the latest first; with `bucket` a series, without empty buckets')
   async listProgress(
@@ -40,6 +42,7 @@ export class ProgressController {
   }
 
   @Get(':progressId')
+  @ApiOperation({ summary: 'An entry of progress' })
   @Fresh()
   @Answers(200, ProgressAnswer)
   getProgress(
@@ -51,6 +54,7 @@ export class ProgressController {
   }
 
   @Patch(':progressId')
+  @ApiOperation({ summary: 'Change an entry of progress' })
   @Idempotent()
   @Versioned()
   @Answers(200, ProgressAnswer)
@@ -64,6 +68,7 @@ export class ProgressController {
   }
 
   @Delete(':progressId')
+  @ApiOperation({ summary: 'Delete an entry of progress' })
   @HttpCode(204)
   @Idempotent()
   @Versioned()

@@ -5,19 +5,22 @@ import { Id, JsonObject, pageOf, PageQuery, Time, TimeInput } from '../http/sche
 const Category = z.string().trim().min(1).max(64);
 const Score = z.number().min(0).max(100);
 
-export const ProgressBody = z.object({
-  id: Id.optional(),
-  category: Category,
-  score: Score,
-  timestamp: TimeInput.transform((time) => new Date(time))
-    .optional()
-    .describe('Now by default; within 5 minutes of the clock of the server'),
-  metadata: JsonObject.optional(),
-});
+export const ProgressBody = z
+  .object({
+    id: Id.optional(),
+    category: Category,
+    score: Score,
+    timestamp: TimeInput.transform((time) => new Date(time))
+      .optional()
+      .describe('Now by default; within 5 minutes of the clock of the server'),
+    metadata: JsonObject.optional(),
+  })
+  .meta({ example: { category: 'spanish', score: 72.5 } });
 
 export const ProgressPatch = z
   .object({ category: Category.optional(), score: Score.optional(), metadata: JsonObject.optional() })
-  .refine((changes) => Object.keys(changes).length > 0, 'Nothing is to be changed.');
+  .refine((changes) => Object.keys(changes).length > 0, 'Nothing is to be changed.')
+  .meta({ example: { score: 80 } });
 
 const Moment = z.union([TimeInput, z.iso.date()], 'a time with its zone, or a day (YYYY-MM-DD)');
 

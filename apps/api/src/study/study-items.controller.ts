@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { takeInChunks, type Learner } from '@studently/platform';
 import {
   AddStudyItem,
@@ -33,6 +33,7 @@ export class StudyItemsController {
   ) {}
 
   @Post()
+  @ApiOperation({ summary: 'Add a flashcard, a note or a quiz' })
   @Idempotent()
   @Answers(201, ItemAnswer)
   addStudyItem(@CurrentActor() actor: Learner, @Body({ schema: ItemBody }) body: z.infer<typeof ItemBody>) {
@@ -40,6 +41,7 @@ export class StudyItemsController {
   }
 
   @Post('bulk')
+  @ApiOperation({ summary: 'Add study items in bulk, one JSON object a line, or as CSV' })
   @HttpCode(200)
   @Bulk(ImportedStudyItem, 'application/x-ndjson', 'text/csv')
   importStudyItems(
@@ -51,12 +53,14 @@ export class StudyItemsController {
   }
 
   @Get()
+  @ApiOperation({ summary: 'List study items by type or tag' })
   @Answers(200, pageOf(ItemAnswer))
   listStudyItems(@CurrentActor() actor: Learner, @Query({ schema: ItemsQuery }) query: z.infer<typeof ItemsQuery>) {
     return this.queries.execute(new ListStudyItems(actor, query, query));
   }
 
   @Get(':itemId')
+  @ApiOperation({ summary: 'A study item with its schedule' })
   @Fresh()
   @Answers(200, ItemAnswer)
   getStudyItem(
@@ -68,6 +72,7 @@ export class StudyItemsController {
   }
 
   @Patch(':itemId')
+  @ApiOperation({ summary: 'Change the content, the type or the tags of a study item' })
   @Idempotent()
   @Versioned()
   @Answers(200, ItemAnswer)
@@ -81,6 +86,7 @@ export class StudyItemsController {
   }
 
   @Delete(':itemId')
+  @ApiOperation({ summary: 'Delete a study item with its reviews' })
   @HttpCode(204)
   @Idempotent()
   @Versioned()
@@ -94,6 +100,7 @@ export class StudyItemsController {
   }
 
   @Post(':itemId/reviews')
+  @ApiOperation({ summary: 'Review a study item: 1 again, 2 hard, 3 good, 4 easy' })
   @Idempotent()
   @Answers(201, ReviewedAnswer)
   reviewItem(
@@ -105,6 +112,7 @@ export class StudyItemsController {
   }
 
   @Get(':itemId/reviews')
+  @ApiOperation({ summary: 'List the reviews of a study item' })
   @Answers(200, pageOf(ReviewEntry))
   listReviews(
     @CurrentActor() actor: Learner,
@@ -115,6 +123,7 @@ export class StudyItemsController {
   }
 
   @Post(':itemId/reviews/undo')
+  @ApiOperation({ summary: 'Take the last review back; the item is what it was before' })
   @HttpCode(200)
   @Idempotent()
   @Answers(200, ItemAnswer, 'The item as it was before')

@@ -1,6 +1,6 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
-import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Learner } from '@studently/platform';
 import { GetForecast, GetStats, ListDue } from '@studently/study';
 import type { z } from 'zod';
@@ -16,6 +16,7 @@ export class StudyController {
   constructor(private readonly queries: QueryBus) {}
 
   @Get('due')
+  @ApiOperation({ summary: 'What is to be studied now, most overdue first' })
   @Fresh()
   @Answers(200, DueAnswer)
   listDue(@CurrentActor() actor: Learner, @Query({ schema: DueQuery }) { limit }: z.infer<typeof DueQuery>) {
@@ -23,6 +24,7 @@ export class StudyController {
   }
 
   @Get('stats')
+  @ApiOperation({ summary: 'What was studied: retention, reviews and minutes a day, streak' })
   @Fresh()
   @Answers(200, StatsAnswer)
   getStats(
@@ -34,6 +36,7 @@ export class StudyController {
   }
 
   @Get('forecast')
+  @ApiOperation({ summary: 'What will be due in the next days' })
   @Fresh()
   @Answers(200, ForecastAnswer)
   getForecast(

@@ -2,13 +2,16 @@ import { Content, NewReview, NewStudyItem, STATES, Tags, TypeName } from '@stude
 import { z } from 'zod';
 import { Id, JsonObject, PageQuery, text, Time } from '../http/schemas';
 
-export const ItemBody = NewStudyItem;
+export const ItemBody = NewStudyItem.meta({
+  example: { type: 'flashcard', content: { front: 'bonjour', back: 'good morning' }, tags: ['french'] },
+});
 export const ItemPatch = z
   .object({ type: TypeName.optional(), content: Content.optional(), tags: Tags.optional() })
-  .refine((changes) => Object.keys(changes).length > 0, 'Nothing is to be changed.');
+  .refine((changes) => Object.keys(changes).length > 0, 'Nothing is to be changed.')
+  .meta({ example: { tags: ['french', 'greetings'] } });
 export const ItemsQuery = PageQuery.extend({ type: TypeName.optional(), tag: text(1, 100).optional() });
 export const DueQuery = z.object({ limit: PageQuery.shape.limit });
-export const ReviewBody = NewReview;
+export const ReviewBody = NewReview.meta({ example: { clientReviewId: 'phone-1', rating: 3, durationMs: 4200 } });
 
 export const StatsQuery = z.object({ from: z.iso.date().optional(), to: z.iso.date().optional() });
 export const ForecastQuery = z.object({ days: z.coerce.number().int().min(1).max(366).default(30) });
