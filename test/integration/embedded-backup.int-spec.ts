@@ -1,8 +1,19 @@
 import { execFileSync } from 'node:child_process';
 import { createSecretKey, randomBytes } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackupFault, loadSettings, openBackups, type Point } from '@studently/platform';
@@ -15,6 +26,20 @@ import { studently, StudentlyProcess } from '../support/studently';
 
 const LATEST: Point = { kind: 'latest' };
 
+/** What this process brings to the disk from now on. */
+async function watchSyncs(): Promise<string[]> {
+  const handle = await open('/dev/null');
+  const prototype = Object.getPrototypeOf(handle) as FileHandle;
+  await handle.close();
+  const synced: string[] = [];
+  const sync = prototype.sync;
+  jest.spyOn(prototype, 'sync').mockImplementation(function (this: FileHandle) {
+    synced.push(readlinkSync(`/proc/self/fd/${this.fd}`));
+    return sync.call(this);
+  });
+  return synced;
+}
+
 describe('backups of an embedded database', () => {
   let folder: string;
   let settings: NodeJS.ProcessEnv;
@@ -24,6 +49,7 @@ describe('backups of an embedded database', () => {
     cpSync(process.env['TEST_EMBEDDED_TEMPLATE']!, data, { recursive: true });
     settings = { STUDENTLY_DATA_DIR: data, LOG_ACCESS: 'false' };
   });
+  afterEach(() => jest.restoreAllMocks());
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   const files = () => readdirSync(join(folder, 'data/backups')).map((name) => join(folder, 'data/backups', name));
@@ -43,6 +69,9 @@ describe('backups of an embedded database', () => {
       const learner = await newLearner(http);
       const made = await studently(settings, '--json', 'backup', 'run');
       expect({ code: made.code, err: made.err }).toEqual({ code: 0, err: '' });
+      const [place, synced] = [join(folder, 'not/yet'), await watchSyncs()];
+      await openBackups(loadSettings({ ...settings, BACKUP_DIR: place })).run('full');
+      expect(synced).toEqual(expect.arrayContaining([place, dirname(place), folder])); // so the file is found again
       const later = await newLearner(http);
       const restored = await studently(settings, 'backup', 'restore', '--to', 'latest', '--target', target);
       expect(restored).toMatchObject({ code: 0, out: expect.stringContaining(`STUDENTLY_DATA_DIR=${target}`) });
@@ -114,6 +143,37 @@ describe('backups of an embedded database', () => {
     expect((await restoring.ended).code).toBeNull();
     expect(existsSync(join(target, 'postgres'))).toBe(false);
   }, 90_000);
+
+  it('says that it is done when all of it is on the disk, and not before', async () => {
+    const [bin, target] = [join(folder, 'bin'), join(folder, 'not-synced')];
+    mkdirSync(bin);
+    writeFileSync(join(bin, 'sync'), `#!/bin/sh\nls "$2/global/pg_control" ${target} > ${bin}/seen\nexit 1\n`, { mode: 0o700 });
+    const PATH = `${bin}:${process.env['PATH']}`;
+    const { code, err } = await studently({ ...settings, PATH }, 'backup', 'restore', '--to', 'latest', '--target', target);
+    expect({ code, err, left: existsSync(target) }).toEqual({ code: 1, err: expect.stringContaining('sync'), left: false });
+    const seen = readFileSync(join(bin, 'seen'), 'utf8').split('\n');
+    expect(seen.slice(0, -1)).toEqual([
+      join(target, 'postgres.unfinished/global/pg_control'),
+      '',
+      `${target}:`,
+      'postgres.unfinished',
+    ]);
+    const first = { STUDENTLY_DATA_DIR: join(folder, 'first'), PATH };
+    expect((await studently(first, 'migrate', 'status')).code).not.toBe(0);
+    expect(readdirSync(first.STUDENTLY_DATA_DIR)).toContain('postgres.unfinished');
+    expect(readdirSync(first.STUDENTLY_DATA_DIR)).not.toContain('postgres');
+  }, 120_000);
+
+  it('does not let damaged ones push out the last that is whole', async () => {
+    const place = join(folder, 'damaged');
+    mkdirSync(place);
+    const labels = ['20260101', '20260102', '20260103', '20260104'].map((day) => `${day}-000000-000F`);
+    for (const label of labels) cpSync(files()[0]!, join(place, `${label}.backup`));
+    for (const label of labels.slice(2)) flipBit(join(place, `${label}.backup`));
+    const backups = openBackups(loadSettings({ ...settings, BACKUP_DIR: place, BACKUP_KEEP: '1' }));
+    expect(await backups.expire(false)).toEqual(labels.slice(0, 1));
+    expect(await backups.expire(false)).toEqual([]);
+  });
 
   it('keeps as many as it is to, removes what killed ones have left, and takes nothing but full backups', async () => {
     const left = join(folder, 'data/backup-copy-999999999-left');

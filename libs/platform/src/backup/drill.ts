@@ -1,5 +1,5 @@
 import { sign, verify, type KeyObject } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AuditKeys, keyIdOf } from '../audit/signing-key';
@@ -153,7 +153,6 @@ const signedBytes = (report: DrillReport) => Buffer.from(JSON.stringify(report))
 
 async function keep(report: DrillReport, settings: Settings, key: KeyObject): Promise<string> {
   const folder = folderOf(settings);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
   const file = join(folder, `drill-${report.startedAt.replace(/[:.]/g, '-')}.json`);
   const signature = sign(null, signedBytes(report), key).toString('base64');
   await replaceFile(file.replace(/json$/, 'txt'), `${reportInWords(report)}\n`);

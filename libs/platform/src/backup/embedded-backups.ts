@@ -1,14 +1,15 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { createSecretKey, randomBytes, type KeyObject } from 'node:crypto';
 import { once } from 'node:events';
 import { constants } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { promisify } from 'node:util';
 import { createGunzip, createGzip } from 'node:zlib';
 import { ConfigurationError, type Settings } from '../config/config';
 import { reachEmbeddedPostgres, startEmbeddedPostgres } from '../embedded/embedded-postgres';
-import { syncFolder, createOnce } from '../security/keys/durable-files';
+import { createOnce, makeFolder, syncFolder } from '../security/keys/durable-files';
 import { BackupFault } from './backup-fault';
 import type { Backup, BackupList, Backups, BackupType, Doing, Point, Rehearsal, Restored } from './backups';
 import { expectEmpty, inEmptyFolder, megabytes, ownFolder } from './folders';
@@ -72,8 +73,14 @@ export class EmbeddedBackups implements Backups {
     return findings;
   }
 
+  /** Counts only what can be restored: damaged ones would push out the last that is whole. */
   async expire(dryRun: boolean): Promise<string[]> {
-    const old = (await this.labels()).slice(0, -(this.settings.BACKUP_KEEP ?? KEEP));
+    const labels = await this.labels();
+    const keep = this.settings.BACKUP_KEEP ?? KEEP;
+    if (labels.length <= keep) return [];
+    let [first, whole] = [labels.length, 0];
+    while (first > 0 && whole < keep) if (await this.isWhole(labels[--first]!)) whole++;
+    const old = labels.slice(0, first);
     if (!dryRun) for (const label of old) await rm(this.fileOf(label), { force: true }); // another run may be at it
     return old;
   }
@@ -138,6 +145,7 @@ export class EmbeddedBackups implements Backups {
   /** @returns its size */
   private async write(label: string, header: object, copy: string, { signal, steps }: Doing): Promise<number> {
     steps?.('encrypting');
+    await makeFolder(this.folder);
     const folder = ownFolder(this.folder, 'unfinished');
     const unfinished = join(folder, label);
     const tar = spawn('tar', ['-C', copy, '-cf', '-', '.'], { stdio: ['ignore', 'pipe', 'ignore'] });
@@ -171,7 +179,9 @@ export class EmbeddedBackups implements Backups {
     if (/No space left/.test(said)) throw new BackupFault('BACKUP_DISK_FULL', 'The disk is full: make room and run it again.');
     if (result.status === 'rejected' && !hasEnough(tar.exitCode, result.reason)) throw faultOf(result.reason, signal);
     if (tar.exitCode !== 0) throw new BackupFault('BACKUP_FAILED', 'tar could not unpack the backup.');
+    if (!(await isOnDisk(data))) throw new BackupFault('BACKUP_FAILED', 'sync could not bring what was unpacked to the disk.');
     await rename(data, join(folder, 'postgres'));
+    await syncFolder(folder);
   }
 
   private async backups(): Promise<Marked[]> {
@@ -189,6 +199,16 @@ export class EmbeddedBackups implements Backups {
   private async read(label: string): Promise<Marked> {
     const header = readHeader(this.fileOf(label), await this.key()) as Omit<Marked, 'stored'>;
     return { ...header, stored: (await stat(this.fileOf(label))).size };
+  }
+
+  private async isWhole(label: string): Promise<boolean> {
+    try {
+      await verifySealed(this.fileOf(label), await this.key());
+      return true;
+    } catch (error) {
+      if (error instanceof BackupFault || (error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      throw error;
+    }
   }
 
   private async at(point: Point): Promise<Backup> {
@@ -264,6 +284,13 @@ function expectFull(type: BackupType): void {
   if (type === 'full') return;
   throw new BackupFault('BACKUP_FAILED', 'A backup of an embedded database is always of all of it: --type full');
 }
+
+/** All of its file system, at once: a thousand files one by one take seconds. */
+const isOnDisk = (folder: string): Promise<boolean> =>
+  promisify(execFile)('sync', ['-f', folder]).then(
+    () => true,
+    () => false,
+  );
 
 async function sizeOf(folder: string): Promise<number> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });

@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, fsyncSync, renameSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';
 import { NodeFS } from '@electric-sql/pglite/nodefs';
@@ -50,14 +52,18 @@ const open = (dataDir: string) =>
     relaxedDurability: false,
   });
 
-/** The data folder appears only when it is complete, so that a first start may be killed at any moment. */
+const sync = (path: string) => execFileSync('sync', ['-f', path]);
+
+/** The data folder appears only when it is complete, so that a first start may be killed, or lose its power, at any moment. */
 async function openOrCreate(): Promise<PGlite> {
   if (!existsSync(folder)) {
     const unfinished = `${folder}.unfinished`;
     rmSync(unfinished, { recursive: true, force: true });
     const created = await open(unfinished);
     await created.close();
+    sync(unfinished); // most of its files are as they were unpacked, and no checkpoint has synced those
     renameSync(unfinished, folder);
+    sync(dirname(folder));
   }
   return open(folder);
 }

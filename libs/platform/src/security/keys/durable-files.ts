@@ -39,7 +39,7 @@ export async function syncFolder(folder: string): Promise<void> {
 }
 
 /** Makes the folder, closed to others; its own entry is durable too. */
-async function ownFolder(folder: string): Promise<void> {
+export async function makeFolder(folder: string): Promise<void> {
   const first = await mkdir(folder, { recursive: true, mode: 0o700 });
   if (first === undefined) return;
   for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made));
@@ -47,7 +47,7 @@ async function ownFolder(folder: string): Promise<void> {
 
 async function viaTemporary(path: string, text: string, place: (temporary: string) => Promise<void>): Promise<void> {
   const folder = dirname(path);
-  await ownFolder(folder);
+  await makeFolder(folder);
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {
     const handle = await open(temporary, 'wx', 0o600);
