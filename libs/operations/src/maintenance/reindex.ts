@@ -52,7 +52,7 @@ const INDEXES = `
   from pg_index i join pg_class ic on ic.oid = i.indexrelid join pg_class t on t.oid = i.indrelid
     join pg_namespace n on n.oid = t.relnamespace join pg_am a on a.oid = ic.relam
   where ic.relkind = 'i' and t.relowner = 'studently_owner'::regrole and n.nspname not like 'pg\\_%'
-  order by 1`;
+  order by pg_relation_size(ic.oid), 1`;
 
 /**
  * Builds indexes anew beside the old ones, while everything runs, and cleans up after builds that were interrupted. Without names and

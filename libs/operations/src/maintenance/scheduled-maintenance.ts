@@ -7,6 +7,8 @@ import { analyze, vacuum } from './vacuum';
 import { windowAt } from './window';
 
 const LOOK_EVERY_MS = 60_000;
+/** For the lock of a table. An autovacuum lets go of it after a second. */
+const PATIENCE = '5s';
 
 /** One run for each window, whichever worker comes first. It is noted before it begins: one that dies is not tried again until the next. */
 const BEGIN = `
@@ -70,7 +72,7 @@ export class ScheduledMaintenance implements OnApplicationBootstrap, BeforeAppli
       if (!begun) return; // another worker was first
       this.session = session;
       try {
-        const done = await this.tidy(session, { isOver: () => this.isEnding || Date.now() >= end }, end);
+        const done = await this.tidy(session, end);
         await session.query(END, [begun.id, JSON.stringify(done)]);
         await session.execute(FORGET);
         this.logger.log({ ...done }, 'Maintenance is done');
@@ -80,22 +82,32 @@ export class ScheduledMaintenance implements OnApplicationBootstrap, BeforeAppli
     });
   }
 
-  private async tidy(session: OwnerSession, course: Course, end: number) {
-    const limit = () =>
-      session.target.embedded ? Promise.resolve() : session.execute(`set statement_timeout = ${Math.max(1, end - Date.now())}`);
-    await limit();
-    const vacuumed = await vacuum(session, [], course);
-    await limit();
-    const analyzed = await analyze(session, [], course);
-    await limit();
-    const rebuilt = await reindex(session, [], course);
+  /** Neither one that is locked nor one that is very large holds up the others: the largest come last, and indexes have half of the time. */
+  private async tidy(session: OwnerSession, end: number) {
+    const left = new Set<string>();
+    const until = (time: number): Course => ({
+      isOver: () => this.isEnding || Date.now() >= time,
+      tell: async () => {
+        const leftMs = Math.max(1, Math.round(time - Date.now()));
+        if (!session.target.embedded) await session.execute(`set statement_timeout = ${leftMs}`);
+      },
+      left: (step) => left.add(step),
+    });
+    await session.execute(`set lock_timeout = '${PATIENCE}'`);
+    const analyzed = await analyze(session, [], until(end));
+    await session.execute('set lock_timeout = 0'); // building an index waits for transactions, each of which ends
+    const rebuilt = await reindex(session, [], until((Date.now() + end) / 2));
+    await session.execute(`set lock_timeout = '${PATIENCE}'`);
+    const vacuumed = await vacuum(session, [], until(end));
     await session.execute('set statement_timeout = 0');
+    for (const { index, failed } of rebuilt) if (failed) left.add(index);
     return {
       vacuumed: vacuumed.length,
       deadRowsRemoved: vacuumed.reduce((sum, { before, after }) => sum + Math.max(0, before.deadRows - after!.deadRows), 0),
       analyzed: analyzed.length,
-      rebuilt: rebuilt.map(({ index }) => index),
+      rebuilt: rebuilt.filter(({ failed }) => !failed).map(({ index }) => index),
       bytesFreed: rebuilt.reduce((sum, { bytesBefore, bytesAfter }) => sum + bytesBefore - (bytesAfter ?? bytesBefore), 0),
+      left: [...left],
     };
   }
 }

@@ -17,7 +17,7 @@ export interface TableState {
   hasVectorIndex: boolean;
 }
 
-/** Tables and partitions that hold rows. */
+/** Tables and partitions that hold rows, the smallest first: a large one holds up no other. */
 const STATES = `
   select format('%I.%I', n.nspname, c.relname) as table,
     coalesce(s.n_dead_tup, 0)::float8 as "deadRows", coalesce(s.n_live_tup, 0)::float8 as "liveRows",
@@ -28,7 +28,7 @@ const STATES = `
             where i.indrelid = c.oid and a.amname in ('hnsw', 'ivfflat')) as "hasVectorIndex"
   from pg_class c join pg_namespace n on n.oid = c.relnamespace left join pg_stat_all_tables s on s.relid = c.oid
   where c.relkind = 'r' and c.relowner = 'studently_owner'::regrole and n.nspname not like 'pg\\_%'
-  order by pg_total_relation_size(c.oid) desc, 1`;
+  order by pg_total_relation_size(c.oid), 1`;
 
 /** The tables of these names, with or without their schema; all of ours where none is named. @throws Error for a name of none */
 export async function tablesOf(session: OwnerSession, names: readonly string[] = []): Promise<TableState[]> {
