@@ -86,6 +86,7 @@ describe('studently tune', () => {
           mend: `alter system set work_mem = '${rendered['work_mem']}'; select pg_reload_conf();`,
         },
       ],
+      notAsked: [],
     });
     const text = await studently(settings, 'config', 'diff', declared);
     expect(text.out).toMatch(
@@ -111,6 +112,17 @@ describe('studently tune', () => {
       live: '0',
       mend: expect.stringContaining('config set maxmemory 64mb'),
     });
+    const without = await studently(settings, 'config', 'diff', join(folder, 'redis.conf'));
+    expect(without).toMatchObject({
+      code: 0,
+      out: '0 as declared, 0 not; 5 of Redis were not looked at: REDIS_URL is not set\n',
+    });
+  });
+
+  it('takes a container for as large as its limit', async () => {
+    const limited = { NODE_OPTIONS: '--import=data:text/javascript,process.constrainedMemory=()=>1073741824' };
+    const { out } = await studently(limited, '--json', 'tune', '--processes', '1');
+    expect((JSON.parse(out) as { machine: object }).machine).toMatchObject({ memory: 1024 ** 3 });
   });
 
   it('DB-6 the connection after the last is refused with 53300, and the API answers 503 with Retry-After', async () => {

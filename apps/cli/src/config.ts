@@ -36,7 +36,7 @@ function read(file: string, command: Command): string {
   }
 }
 
-function inWords({ equal, differences }: ConfigDiff): string {
+function inWords({ equal, differences, notAsked }: ConfigDiff): string {
   const cells = differences.map(({ name, declared, live = 'not visible', needsRestart }) => [
     name,
     declared,
@@ -52,6 +52,7 @@ function inWords({ equal, differences }: ConfigDiff): string {
       .trimEnd(),
   );
   const mends = differences.map(({ mend }) => `→ ${mend}`);
-  const count = `${equal} as declared, ${differences.length} not\n`;
+  const silent = notAsked.length === 0 ? '' : `; ${notAsked.length} of Redis were not looked at: REDIS_URL is not set`;
+  const count = `${equal} as declared, ${differences.length} not${silent}\n`;
   return differences.length === 0 ? count : `${[...lines, ...mends].join('\n')}\n${count}`;
 }

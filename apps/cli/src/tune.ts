@@ -35,7 +35,11 @@ export function addTune(program: Command): void {
       'postgresql.conf and redis.conf for a machine and what it has to do, with the reason beside each setting. ' +
         'The pools are those of DATABASE_POOL_SIZE.',
     )
-    .option('--memory <size>', 'what PostgreSQL and Redis may have together: 8GB (default: this machine)', readSize)
+    .option(
+      '--memory <size>',
+      'what PostgreSQL and Redis may have together: 8GB (default: all of this machine, or of this container)',
+      readSize,
+    )
     .option('--cpus <number>', 'of that machine (default: of this one)', readCount(1024))
     .addOption(new Option('--workload <name>', 'what is done most').choices(WORKLOADS).default('mixed'))
     .option(
@@ -49,7 +53,7 @@ export function addTune(program: Command): void {
     .addHelpText('after', '\nExample:\n  npx studently tune --memory 8GB --cpus 4 --workload search --out /etc/studently')
     .action((_: Options, command: Command) => {
       const options = command.optsWithGlobals<Options>();
-      const { memory = totalmem(), cpus = availableParallelism(), workload, processes = cpus + 1 } = options;
+      const { memory = memoryHere(), cpus = availableParallelism(), workload, processes = cpus + 1 } = options;
       const machine: Machine = { memory, cpus, workload, processes, poolSize: loadSettings().DATABASE_POOL_SIZE };
       const wishes = options.config === undefined ? {} : readWishes(readJson(options.config));
       const tuning = tune(machine, wishes);
@@ -113,3 +117,6 @@ const readCount =
       throw new InvalidArgumentError(`It is a whole number from 1 to ${most}.`);
     return count;
   };
+
+/** Bytes: of this machine, or of the container that this process is in. */
+const memoryHere = () => Math.min(totalmem(), process.constrainedMemory() || Infinity);

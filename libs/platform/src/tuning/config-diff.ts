@@ -27,6 +27,8 @@ export interface ConfigDiff {
   /** How many declared settings are as declared. */
   readonly equal: number;
   readonly differences: Difference[];
+  /** Declared settings of Redis that were compared with nothing, as REDIS_URL is not set. */
+  readonly notAsked: string[];
 }
 
 /** A line of postgresql.conf or redis.conf; of the latter, names have a hyphen or stand without `=`. */
@@ -68,7 +70,8 @@ const invalid = (fault: string) => new ConfigurationError('TUNING_INVALID', `The
 export async function diffConfig(target: DatabaseTarget, settings: Settings, declared: Declared): Promise<ConfigDiff> {
   const found = [...(await diffPostgres(target, declared.postgresql)), ...(await diffRedis(settings, declared.redis))];
   const differences = found.filter((one) => one !== undefined);
-  return { equal: found.length - differences.length, differences };
+  const notAsked = settings.REDIS_URL ? [] : Object.keys(declared.redis);
+  return { equal: found.length - differences.length, differences, notAsked };
 }
 
 interface Live {
