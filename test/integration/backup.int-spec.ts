@@ -252,6 +252,22 @@ describe('backups of a served database', () => {
     });
   }, 120_000);
 
+  it('waits with its marker while another backup is being made', async () => {
+    await withClient(stage.adminUrl, async (writer) => {
+      await writer.query(`begin; insert into outbox (topic, payload) values ('test.topic', '{}')`);
+      const [atMarker, underWay] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const first = backups.run('incr', { steps: (what) => what === 'recording the marker' && atMarker.resolve() });
+      await Promise.race([atMarker.promise, first]);
+      const tool = new PgBackRest(loadSettings(stage.settings));
+      const second = tool.backup('full', { steps: () => underWay.resolve() });
+      await Promise.race([underWay.promise, second]);
+      await writer.query('commit');
+      const { label, marker } = await first;
+      await second;
+      expect((await backups.list()).backups.find((each) => each.label === label)?.marker).toEqual(marker);
+    });
+  }, 120_000);
+
   it('says 28 while another backup runs', async () => {
     const [first, second] = await Promise.allSettled([backups.run('full'), sleep(300).then(() => backups.run('full'))]);
     expect([first, second].filter(({ status }) => status === 'fulfilled')).toHaveLength(1);

@@ -1,5 +1,6 @@
 import { rmSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Settings } from '../config/config';
 import type { DatabaseTarget } from '../persistence/connection';
 import { BackupFault } from './backup-fault';
@@ -8,6 +9,7 @@ import { expectEmpty, giveAway, inEmptyFolder, megabytes } from './folders';
 import { packMarker, recordMarker, type Marker } from './marker';
 import { findingsOf, gapsIn, MARKER, PgBackRest } from './pgbackrest';
 import { ScratchServer } from './scratch-server';
+import { interrupted } from './tool';
 
 /** How to get to a point: the backup to begin with, and what recovery is told. */
 interface Route {
@@ -44,11 +46,32 @@ export class ServedBackups implements Backups {
     await this.tool.backup(type, doing);
     const made = (await this.tool.info()).backups.at(-1)!; // now, as others may make the next one meanwhile
     steps?.('recording the marker');
-    const marker = await recordMarker(this.target);
-    await this.tool.annotate(made.label, MARKER, packMarker(marker));
+    const marker = await recordMarker(this.target).catch((error: unknown) => {
+      if (!(error instanceof BackupFault)) throw error;
+      throw new BackupFault(
+        error.code,
+        `${made.label} is made, but has no marker, so that no drill can prove it. ${error.message}`,
+      );
+    });
+    await this.annotate(made.label, marker, doing);
     steps?.('waiting for the archive');
     await this.tool.pushWal(); // up to the marker, and so the backup can be proven
     return { ...made, marker };
+  }
+
+  /** Another backup may have begun meanwhile, and holds the repository until it has ended. */
+  private async annotate(label: string, marker: Marker, { signal, steps }: Doing): Promise<void> {
+    for (;;) {
+      try {
+        return await this.tool.annotate(label, MARKER, packMarker(marker));
+      } catch (error) {
+        if (!(error instanceof BackupFault) || error.code !== 'BACKUP_BUSY') throw error;
+      }
+      steps?.('waiting for another backup to end');
+      await sleep(1000, undefined, { signal }).catch(() => {
+        throw interrupted();
+      });
+    }
   }
 
   async check({ signal, steps }: Doing = {}): Promise<string[]> {
