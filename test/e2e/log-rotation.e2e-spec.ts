@@ -1,6 +1,7 @@
 import {
   appendFileSync,
   existsSync,
+  linkSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -124,6 +125,25 @@ describe('studently maint logs', () => {
     const second = await rotateLogFile(file, { keepDays: 30 });
     expect(second.compressed).toHaveLength(2);
     expect(everyLine(folder)).toBe('first\nsecond\nthird\n');
+  });
+
+  it('MN-5 loses no line of a process that it does not see, as one in another container', async () => {
+    const [file, elsewhere] = [join(folder, 'api.jsonl'), mkdtempSync(join(tmpdir(), 'studently-logs-'))];
+    const same = join(elsewhere, 'same');
+    writeFileSync(file, 'first\n');
+    linkSync(file, same);
+    const rotated = rotateLogFile(file, { keepDays: 30 });
+    await sleep(1000);
+    appendFileSync(same, 'second\n'); // which looks once a second for a new file
+    expect((await rotated).compressed).toHaveLength(1);
+    expect(everyLine(folder)).toBe('first\nsecond\n');
+
+    writeFileSync(file, 'third\n');
+    writeFileSync(`${file}.20260101T000000000Z`, 'zeroth\n');
+    writeFileSync(`${file}.20260101T000000000Z.gz.part`, ''); // it compresses as well
+    expect((await rotateLogFile(file, { keepDays: 30 })).compressed).toHaveLength(1);
+    expect(existsSync(`${file}.20260101T000000000Z.gz.part`)).toBe(true);
+    rmSync(elsewhere, { recursive: true });
   });
 
   it('says 78 where LOG_FILE cannot be written', async () => {

@@ -6,23 +6,30 @@ import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 
+/** Longer than any compression rests between two writes: then it is of one that was killed. */
+const ABANDONED_MS = 10 * 60 * 1000;
+
 /**
  * Puts `<file>.gz` in the place of a file, with its owner, mode and time. The file goes only after the copy has been read back and found
  * equal, and only if nobody has written to it meanwhile. Killed at any point there is the file, or the copy, or both.
- * @returns whether it was done; else somebody still writes to it, or it is no file of its own
+ * @returns whether it was done; else somebody still writes to it or compresses it, or it is no file of its own
  */
 export async function compress(file: string): Promise<boolean> {
   const source = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW).catch(() => undefined);
   if (!source) return false;
   const part = `${file}.gz.part`;
+  const before = await source.stat();
+  const other = lstatSync(part, { throwIfNoEntry: false });
+  if (!before.isFile() || (other && Date.now() - other.ctimeMs < ABANDONED_MS)) {
+    await source.close();
+    return false;
+  }
   try {
-    const before = await source.stat();
-    if (!before.isFile()) return false;
     rmSync(part, { force: true });
     const written = await copy(source, part, before);
     if ((await readBack(part)) !== written) throw new Error(`${part} is not what was written: is the disk all right?`);
-    const now = lstatSync(file);
-    if (now.size !== before.size || now.ino !== before.ino) return false;
+    const now = lstatSync(file, { throwIfNoEntry: false });
+    if (now?.size !== before.size || now.ino !== before.ino) return false;
     renameSync(part, `${file}.gz`);
     await sync(dirname(file));
     rmSync(file);

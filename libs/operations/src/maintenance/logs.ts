@@ -7,6 +7,8 @@ import { compress } from './compress';
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** Writers look for a new file every second (LOG_FILE); PostgreSQL's collector is asked. */
 const WRITERS_MOVE_ON_MS = 5000;
+/** Those of other containers are not seen. */
+const UNSEEN_MOVE_ON_MS = 2000;
 /** Where it cannot be seen who has a file open. */
 const SURELY_CLOSED_MS = 60 * 60 * 1000;
 
@@ -41,7 +43,10 @@ export async function rotateLogFile(
   let rotatedTo: string | undefined;
   if (current?.isFile() && current.size > 0) {
     rotatedTo = `${file}.${now.toISOString().replace(/[-:.]/g, '')}`;
-    if (!dryRun) renameSync(file, rotatedTo);
+    if (!dryRun) {
+      renameSync(file, rotatedTo);
+      await sleep(UNSEEN_MOVE_ON_MS);
+    }
   }
   const { remark, ...done } = await tidy(folder, isRotated, { keepDays, dryRun, now });
   return { ...(rotatedTo && { rotatedTo }), ...done, ...(remark && { remark }), bytesBefore, bytesAfter: size() };
