@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -99,6 +100,19 @@ describe('embedded', () => {
     expect(second).toMatchObject({ status: 78, stderr: expect.stringContaining('DATA_DIR_IN_USE') });
     expect(elsewhere('cli.js', 'status')).toMatchObject({ status: 0, stderr: '' });
     expect((await http.get('/health/ready')).body.status).toBe('ok');
+  }, 60_000);
+
+  it('is refused while one begins that does not answer yet, whatever network and path that has', async () => {
+    mkdirSync(folder);
+    const beginning = spawn('flock', [join(folder, 'lock'), 'sh', '-c', 'echo; exec cat'], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    await once(beginning.stdout, 'data');
+    const second = await ApiProcess.run({ STUDENTLY_DATA_DIR: folder });
+    expect(second).toEqual({ code: 78, output: expect.stringContaining('DATA_DIR_IN_USE') });
+    beginning.stdin.end();
+    await once(beginning, 'close');
+    await start();
   }, 60_000);
 
   it('survives kill -9 at any moment of its very first start, again and again', async () => {

@@ -1,7 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, realpathSync, rmSync } from 'node:fs';
-import { connect, createServer, type Server } from 'node:net';
+import { chmodSync, closeSync, mkdirSync, openSync, realpathSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -47,23 +48,22 @@ function placesOf(dataDir: string) {
   return {
     data: join(folder, 'postgres'),
     socket: join(socketFolder, '.s.PGSQL.5432'),
-    // An abstract socket: the kernel frees it with the process, however that ends. Other containers do not see it (`answers`).
-    lock: `\0studently-${id}`,
+    lock: join(folder, 'lock'),
     target: { url: `postgres://postgres@localhost:5432/postgres?host=${encodeURIComponent(socketFolder)}`, embedded: true },
   };
 }
 
-/** @returns undefined if another process runs on the folder, and goes on to do so for `patience` ms */
-async function takeLock(places: ReturnType<typeof placesOf>, patience = 0): Promise<Server | undefined> {
+/** @returns what holds the lock until it is closed; undefined if another process runs on the folder, and goes on to do so for `patience` ms */
+async function takeLock(places: ReturnType<typeof placesOf>, patience = 0): Promise<number | undefined> {
   for (const end = Date.now() + patience; ; await sleep(50)) {
-    const lock = await tryLock(places.lock);
-    if (lock && !(await answers(places.socket))) return lock;
-    lock?.close();
+    const lock = tryLock(places.lock);
+    if (lock !== undefined && !(await answers(places.socket))) return lock;
+    if (lock !== undefined) closeSync(lock);
     if (Date.now() >= end) return undefined;
   }
 }
 
-/** Whether a database serves there: in another container, or by another path to the folder, where the lock has another name. */
+/** Whether a database serves there: one of a release that locked otherwise. */
 function answers(socket: string): Promise<boolean> {
   return new Promise((resolve) => {
     const connection = connect(socket);
@@ -75,15 +75,20 @@ function answers(socket: string): Promise<boolean> {
   });
 }
 
-async function tryLock(name: string): Promise<Server | undefined> {
-  const lock = createServer((connection) => connection.destroy());
-  lock.listen(name);
-  try {
-    await once(lock, 'listening');
-    return lock.unref();
-  } catch {
-    return undefined;
-  }
+/**
+ * Node has no flock(2). The lock that the program takes is one of the open file, which is ours: it stays when the program ends, and the
+ * kernel frees it with this process, however that ends. It holds for all containers of the machine, and whatever path leads to the file.
+ */
+function tryLock(file: string): number | undefined {
+  const descriptor = openSync(file, 'a', 0o600);
+  const { status, stderr, error } = spawnSync('flock', ['-n', '3'], { stdio: ['ignore', 'ignore', 'pipe', descriptor] });
+  if (status === 0) return descriptor;
+  closeSync(descriptor);
+  if (status === 1) return undefined;
+  throw new ConfigurationError(
+    'DATA_DIR_UNUSABLE',
+    `${file} cannot be locked (${error?.message ?? stderr.toString().trim()}): flock of util-linux has to be there, and a file system that knows locks.`,
+  );
 }
 
 /**
@@ -94,12 +99,16 @@ async function tryLock(name: string): Promise<Server | undefined> {
 export async function startEmbeddedPostgres(dataDir: string): Promise<EmbeddedPostgres> {
   const places = placesOf(dataDir);
   const lock = await takeLock(places, PATIENCE_MS);
-  if (!lock) {
+  if (lock === undefined) {
     throw new ConfigurationError(
       'DATA_DIR_IN_USE',
       `Another process already runs on ${dataDir}. Stop it, or choose another folder with STUDENTLY_DATA_DIR.`,
     );
   }
+  return startLocked(places, lock);
+}
+
+async function startLocked(places: ReturnType<typeof placesOf>, lock: number): Promise<EmbeddedPostgres> {
   rmSync(places.socket, { force: true }); // left behind by a killed process; the lock says that it is not in use
   const workerData: PGliteWorkerData = { folder: places.data, socket: places.socket };
   const worker = new Worker(join(__dirname, 'pglite-worker.js'), { workerData });
@@ -115,7 +124,7 @@ export async function startEmbeddedPostgres(dataDir: string): Promise<EmbeddedPo
       worker.postMessage('stop');
       await ended;
       rmSync(places.socket, { force: true });
-      lock.close();
+      closeSync(lock);
     },
   };
 }
@@ -123,9 +132,6 @@ export async function startEmbeddedPostgres(dataDir: string): Promise<EmbeddedPo
 /** The embedded database of a process that runs already, else one started for the caller. */
 export async function reachEmbeddedPostgres(dataDir: string): Promise<EmbeddedPostgres> {
   const places = placesOf(dataDir);
-  const free = await takeLock(places);
-  if (!free) return { target: places.target, stop: () => Promise.resolve() };
-  free.close();
-  await once(free, 'close');
-  return startEmbeddedPostgres(dataDir);
+  const lock = await takeLock(places);
+  return lock === undefined ? { target: places.target, stop: () => Promise.resolve() } : startLocked(places, lock);
 }
