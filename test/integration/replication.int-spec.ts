@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -115,6 +115,9 @@ describeServed('studently replication', () => {
     const target = newTarget();
     await endInTheMiddle(target, 'SIGKILL');
     await sleep(500); // its tool ends with it
+    mkdirSync(target, { recursive: true }); // as it is a moment later: with all of pg_basebackup, and not synced
+    writeFileSync(join(target, 'standby.signal'), '');
+    writeFileSync(join(target, 'postgresql.auto.conf'), `hot_standby_feedback = 'on'\nprimary_slot_name = 'half'\n`);
     const next = await setup(target, '--name', 'half');
     expect(next.code).toBe(78);
     const [drop] = /select pg_drop_replication_slot\('half'\);/.exec(next.err)!;

@@ -31,6 +31,7 @@ export interface StandbyPlan {
 
 /** A base backup and the WAL that is written meanwhile come by two connections. */
 const SENDERS = 2;
+const FEEDBACK = `hot_standby_feedback = 'on'`;
 /** Beside the database: for WAL, and to live. */
 const ROOM_BYTES = 512 * 1024 ** 2;
 
@@ -234,17 +235,18 @@ export class StandbySetup {
     if (code !== 0) throw new Error(`pg_basebackup has failed: ${err.trim().split('\n').at(-1)}`);
   }
 
-  /** What -R has written stands before it; what comes later counts. */
+  /** What -R has written stands before it; what comes later counts. It is the last step: `isMade` looks for it. */
   private configure(folder: string): void {
     const { port } = this.wish;
-    const lines = [`hot_standby = 'on'`, `hot_standby_feedback = 'on'`, ...(port === undefined ? [] : [`port = '${port}'`])];
+    const lines = [`hot_standby = 'on'`, FEEDBACK, ...(port === undefined ? [] : [`port = '${port}'`])];
     appendFileSync(join(folder, 'postgresql.auto.conf'), `${lines.join('\n')}\n`);
   }
 
   private isMade(): boolean {
     try {
       const settings = readFileSync(join(this.target, 'postgresql.auto.conf'), 'utf8');
-      return existsSync(join(this.target, 'standby.signal')) && settings.includes(`primary_slot_name = '${this.wish.name}'`);
+      const slot = settings.lastIndexOf(`primary_slot_name = '${this.wish.name}'`);
+      return existsSync(join(this.target, 'standby.signal')) && slot !== -1 && settings.lastIndexOf(FEEDBACK) > slot;
     } catch {
       return false;
     }
