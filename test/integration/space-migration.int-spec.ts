@@ -205,7 +205,7 @@ describe('Vector spaces, while models come and go', () => {
     const id = await add('The moon is a rock.');
     await until(async () => named(LOCAL_MODEL).asked.length === 2, 45_000);
     for (const isDry of [true, false]) {
-      await expect(migration.rollback(false, isDry)).rejects.toThrow('not filled yet');
+      await expect(migration.rollback(false, isDry)).rejects.toThrow('1 documents or chats wait for vectors of');
     }
     await rows(`update jobs set dead_at = now(), failure = 'error', taken = taken + 1 where subject_id = $1`, [id]);
     await expect(migration.rollback(false, false)).rejects.toThrow('1 documents or chats were given up');
@@ -223,7 +223,7 @@ describe('Vector spaces, while models come and go', () => {
     await migration.start(named('b').model, null);
     await cutover(true);
     await migration.rollback(false, false);
-    await expect(cutover()).rejects.toThrow('not filled yet');
+    await expect(cutover()).rejects.toThrow('1 documents or chats wait for vectors of');
     await rows(`update vector_spaces set since = since - interval '10 seconds'`);
     await until(async () => (await vectorsOf(id)).length === 2, 45_000);
     await until(async () =>

@@ -212,9 +212,15 @@ function refuseStart(spaces: readonly SpaceStatus[], model: string): void {
 }
 
 /** One that has answered has been complete: it lacks what jobs are to bring. */
-function refuseUnfilled({ state, isReached }: SpaceStatus, { waiting, dead }: MigrationStatus): void {
-  if ((state === 'filling' && !isReached) || waiting > 0) {
+function refuseUnfilled({ model, state, isReached }: SpaceStatus, { waiting, dead }: MigrationStatus): void {
+  if (state === 'filling' && !isReached) {
     throw new MigrationRefused('It is not filled yet: see `embeddings migrate status`; `--force` does not wait.');
+  }
+  if (waiting > 0) {
+    throw new MigrationRefused(
+      `${waiting} documents or chats wait for vectors of ${model}, and would be found by words alone until they have them. ` +
+        'Wait until `embeddings migrate status` says that none does. Where some always do, as people go on writing, `--force` takes it as it is: the workers bring the rest.',
+    );
   }
   if (dead > 0) {
     throw new MigrationRefused(
