@@ -340,6 +340,20 @@ describeServed('GET /v1/events of several processes', () => {
     expect(streams.filter(({ hasEnded }) => hasEnded)).toEqual([]);
     await api.stop('SIGKILL');
   }, 180_000);
+
+  it('tells, and ends with the session, also where more sessions have ended than a process remembers', async () => {
+    const ada = await run.newLearner();
+    const stream = await follow(run.api.url, ada);
+    await sql(
+      run.databaseUrl,
+      `insert into revoked_sessions (id, expires_at) select gen_random_uuid(), now() + interval '1 hour' from generate_series(1, 250001)`,
+    );
+    await until(async () => run.api.log.includes('sessions have been ended within a day'), 20_000);
+    const chats = await chatsOf(ada, 1);
+    await until(async () => subjectsOf(stream).includes(chats[0]!));
+    await ada.http.delete('/v1/sessions/current');
+    await until(async () => stream.hasEnded);
+  }, 60_000);
 });
 
 /** Resident, in MB. */

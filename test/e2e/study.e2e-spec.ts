@@ -445,9 +445,31 @@ describe.each(waysToRun)('studying, $name', (way) => {
       const counting = `select count(*)::int from study_items where user_id = '${grace.id}'`;
       await until(async () => (await sql<{ count: number }>(run.databaseUrl, counting))[0]!.count >= 1000);
       expect((await grace.http.delete(`/v1/users/${grace.id}`)).status).toBe(204);
+      await until(async () => (await grace.http.get(ITEMS)).status === 401);
       send(1500); // and no end of it
       const answered = await answer;
-      expect([answered.status, await answered.json()]).toMatchObject([404, { code: 'USER_NOT_FOUND' }]);
+      expect([answered.status, await answered.json()]).toMatchObject([401, { code: 'SESSION_REVOKED' }]);
+      sending.close();
+    }, 60_000);
+
+    it('ends with the session of whoever sends it, though nothing more comes', async () => {
+      const lines = Array.from({ length: 2500 }, (_, nr) => `${JSON.stringify(front(`${nr}`))}\n`);
+      let sending!: ReadableStreamDefaultController<Buffer>;
+      const body = new ReadableStream<Buffer>({ start: (stream) => void (sending = stream) });
+      const send = (from: number, to?: number) => sending.enqueue(Buffer.from(lines.slice(from, to).join('')));
+      const headers = { 'content-type': 'application/x-ndjson', authorization: `Bearer ${grace.token}` };
+      const request = { method: 'POST', headers, body, duplex: 'half' } as RequestInit;
+      const answer = fetch(`${run.api.url}${ITEMS}/bulk`, request);
+      send(0, 1500);
+      const counting = `select count(*)::int from study_items where user_id = '${grace.id}'`;
+      const count = async () => (await sql<{ count: number }>(run.databaseUrl, counting))[0]!.count;
+      await until(async () => (await count()) >= 1000);
+      expect((await grace.http.delete('/v1/sessions/current')).status).toBe(204);
+      await until(async () => (await grace.http.get(ITEMS)).status === 401);
+      send(1500); // and no end of it
+      const answered = await answer;
+      expect([answered.status, await answered.json()]).toMatchObject([401, { code: 'SESSION_REVOKED' }]);
+      expect(await count()).toBe(1000);
       sending.close();
     }, 60_000);
 

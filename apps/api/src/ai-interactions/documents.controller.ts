@@ -67,10 +67,14 @@ export class DocumentsController {
   @ApiOperation({ summary: 'Add documents in bulk, one JSON object a line' })
   @HttpCode(200)
   @Bulk(DocumentBody, 'application/x-ndjson')
-  importDocuments(@CurrentActor() actor: Learner, @BulkBody(['application/x-ndjson']) { source, batchId }: BulkRequest) {
-    return takeInChunks(readNdjson(source, readNewDocument), (chunk) =>
-      this.commands.execute(new ImportDocuments(actor, chunk, batchId)),
-    );
+  importDocuments(
+    @CurrentActor() actor: Learner,
+    @BulkBody(['application/x-ndjson']) { source, batchId, stillMay }: BulkRequest,
+  ) {
+    return takeInChunks(readNdjson(source, readNewDocument), async (chunk) => {
+      await stillMay();
+      return this.commands.execute(new ImportDocuments(actor, chunk, batchId));
+    });
   }
 
   @Post('search')

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import {
+  DomainError,
   encodeEventCursor,
   snapshotSees,
   type EventCursor,
@@ -32,11 +33,11 @@ export class EventStream extends Readable {
   private spokeAt = performance.now();
   private pausedUntil = 0;
 
-  /** @param mayRead whether the learner's session is known to be good */
+  /** @param stillMay whether the learner's session is still good. @throws DomainError */
   constructor(
     readonly learner: Learner,
     private readonly log: EventLog,
-    private readonly mayRead: () => boolean,
+    private readonly stillMay: () => Promise<void>,
     private cursor?: EventCursor,
   ) {
     super();
@@ -78,13 +79,14 @@ export class EventStream extends Readable {
 
   private async advance(): Promise<void> {
     while (this.hasNews && this.isWanted && !this.isReading && this.isOpen && performance.now() >= this.pausedUntil) {
-      if (!this.mayRead()) return;
       this.isReading = true;
       this.hasNews = false;
       try {
+        await this.stillMay();
         const page = await this.log.read(this.learner, this.cursor);
         if (this.isOpen) this.show(page);
-      } catch {
+      } catch (error) {
+        if (error instanceof DomainError && error.kind === 'unauthenticated') return this.finish();
         this.hasNews = true; // PostgreSQL is away, which readiness says
         this.pausedUntil = performance.now() + PAUSE_MS;
       } finally {

@@ -38,9 +38,15 @@ export class EventStreams implements BeforeApplicationShutdown {
     this.tick();
   }
 
-  /** @param cursor undefined: from now on. @throws TooManyStreams, DatabaseUnavailable */
-  async follow(learner: Learner, cursor?: EventCursor): Promise<EventStream> {
-    const stream = new EventStream(learner, this.log, () => this.isKnownGood(learner), cursor);
+  /**
+   * @param stillMay asked where this process does not know which sessions have ended
+   * @param cursor undefined: from now on. @throws TooManyStreams, DatabaseUnavailable
+   */
+  async follow(learner: Learner, stillMay: () => Promise<void>, cursor?: EventCursor): Promise<EventStream> {
+    const check = async () => {
+      if (this.sessions.hasEnded(learner.sessionId!) !== false) await stillMay();
+    };
+    const stream = new EventStream(learner, this.log, check, cursor);
     this.add(stream);
     const unwatch = this.news.watch(learner.userId, (xid) => stream.hear(xid)); // before the first read: nothing falls in between
     stream.once('close', () => {
@@ -87,10 +93,5 @@ export class EventStreams implements BeforeApplicationShutdown {
   private isOver({ learner: { sessionId, sessionExpiresAt } }: EventStream): boolean {
     if (this.isShuttingDown || this.health.isDraining) return true;
     return Date.now() >= sessionExpiresAt! || this.sessions.hasEnded(sessionId!) === true;
-  }
-
-  /** While this process cannot hear of ended sessions nothing is read. */
-  private isKnownGood({ sessionId }: Learner): boolean {
-    return this.sessions.hasEnded(sessionId!) === false;
   }
 }

@@ -21,11 +21,11 @@ export class EventsController {
   @EventStreamed()
   async followEvents(
     @CurrentActor() actor: Learner,
-    @Req() { method }: ApiRequest,
+    @Req() { method, stillMay }: ApiRequest,
     @Res() reply: FastifyReply,
     @LastEventId() cursor?: EventCursor,
   ): Promise<void> {
-    const stream = method === 'HEAD' ? '' : await this.streams.follow(actor, cursor);
+    const stream = method === 'HEAD' ? '' : await this.streams.follow(actor, stillMay!, cursor);
     if (stream) stream.once('close', () => setTimeout(() => reply.raw.destroy(), GRACE_MS).unref());
     // Not returned: Nest would read it through three streams of its own, which are half of the memory of one that is open.
     void reply.headers({ 'content-type': EVENT_STREAM, 'cache-control': 'no-store', 'x-accel-buffering': 'no' }).send(stream);

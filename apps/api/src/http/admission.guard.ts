@@ -21,7 +21,7 @@ export class AdmissionGuard implements CanActivate {
     const operation = context.getHandler().name as Operation;
     const request = context.switchToHttp().getRequest<ApiRequest>();
     if (!('anonymous' in POLICY[operation])) {
-      await this.authenticate(request);
+      await (request.stillMay = () => this.authenticate(request))();
       await this.access.check(operation, request);
     }
     await this.rates.admit(request);

@@ -19,6 +19,8 @@ export interface ApiRequest extends FastifyRequest {
   actsForNobody?: boolean;
   /** The sender may read somebody else's: of this learner, or (undefined) of those who are shown. It is recorded when it is answered. */
   reads?: { operation: string; learnerId?: string };
+  /** Whether the sender may still, long after the request has begun. @throws as it was refused in the first place */
+  stillMay?: () => Promise<void>;
   /** The body as it was sent. */
   rawBody?: string;
   /** Once it is counted. */
@@ -78,6 +80,8 @@ export const LastEventId = createParamDecorator((_: unknown, context: ExecutionC
 
 /** A bulk request: its body as it comes, and the Batch-Id that makes it resumable. */
 export interface BulkRequest {
+  /** Asked before each chunk: the request may last longer than the session. */
+  stillMay: () => Promise<void>;
   source: AsyncIterable<Buffer>;
   mediaType: 'application/x-ndjson' | 'text/csv';
   batchId?: string;
@@ -86,10 +90,11 @@ export interface BulkRequest {
 /** The body of a bulk request in one of the media types. @throws UnsupportedMediaTypeException, ValidationFailed */
 export const BulkBody = createParamDecorator(
   (mediaTypes: BulkRequest['mediaType'][], context: ExecutionContext): BulkRequest => {
-    const { headers, body } = requestOf(context);
+    const { headers, body, stillMay } = requestOf(context);
     const mediaType = mediaTypes.find((type) => headers['content-type']?.toLowerCase().startsWith(type));
     if (!mediaType) throw new UnsupportedMediaTypeException();
-    return { source: (body ?? []) as AsyncIterable<Buffer>, mediaType, batchId: chosenKey(headers['batch-id'], 'Batch-Id') };
+    const source = (body ?? []) as AsyncIterable<Buffer>;
+    return { source, mediaType, batchId: chosenKey(headers['batch-id'], 'Batch-Id'), stillMay: stillMay! };
   },
 );
 

@@ -46,10 +46,13 @@ export class StudyItemsController {
   @Bulk(ImportedStudyItem, 'application/x-ndjson', 'text/csv')
   importStudyItems(
     @CurrentActor() actor: Learner,
-    @BulkBody(['application/x-ndjson', 'text/csv']) { source, mediaType, batchId }: BulkRequest,
+    @BulkBody(['application/x-ndjson', 'text/csv']) { source, mediaType, batchId, stillMay }: BulkRequest,
   ) {
     const lines = mediaType === 'text/csv' ? readStudyCsv(source) : readStudyNdjson(source);
-    return takeInChunks(lines, (chunk) => this.commands.execute(new ImportStudyItems(actor, chunk, batchId)));
+    return takeInChunks(lines, async (chunk) => {
+      await stillMay();
+      return this.commands.execute(new ImportStudyItems(actor, chunk, batchId));
+    });
   }
 
   @Get()

@@ -48,7 +48,8 @@ export const isRejection = (line: object): line is Rejection => 'code' in line;
  * lines that are to blame stand alone.
  * @param take the command for one chunk
  * @param progress hears how many lines are done
- * @throws whatever `take` throws for other reasons than the lines (the database is away, the learner is gone). What was accepted before stays.
+ * @throws whatever `take` throws for other reasons than the lines (the database is away, the learner is gone), at once, however slowly
+ * the lines come. What was accepted before stays.
  */
 export async function takeInChunks<T>(
   lines: AsyncIterable<BulkLine<T> | Rejection>,
@@ -79,34 +80,43 @@ export async function takeInChunks<T>(
     }
   };
 
+  let hasFailed = false;
+  const failure = Promise.withResolvers<never>();
   const underWay = new Set<Promise<void>>();
   const start = (chunk: BulkLine<T>[], upTo: number): void => {
     const work = takeAll(chunk).then(() => {
       underWay.delete(work);
       progress((done = Math.max(done, upTo)));
     });
-    work.catch(() => undefined); // whoever waits for it next is told
+    work.catch((error: Error) => {
+      hasFailed = true;
+      failure.reject(error);
+    });
     underWay.add(work);
   };
 
   let chunk: BulkLine<T>[] = [];
   let bytes = 0;
   let last = 0;
-  for await (const line of lines) {
-    if (chunk.length >= CHUNK_LINES || bytes >= CHUNK_BYTES) {
-      if (underWay.size >= CHUNKS_UNDER_WAY) await Promise.race(underWay);
-      start(chunk, last);
-      chunk = [];
-      bytes = 0;
+  const takeFull = async () => {
+    for await (const line of lines) {
+      if (hasFailed) return;
+      if (chunk.length >= CHUNK_LINES || bytes >= CHUNK_BYTES) {
+        if (underWay.size >= CHUNKS_UNDER_WAY) await Promise.race(underWay);
+        start(chunk, last);
+        chunk = [];
+        bytes = 0;
+      }
+      if (chunk.length % LINES_AT_A_TIME === 0) await setImmediate(); // others have their turn
+      last = line.line;
+      if (isRejection(line)) reject([line]);
+      else {
+        chunk.push(line);
+        bytes += line.bytes;
+      }
     }
-    if (chunk.length % LINES_AT_A_TIME === 0) await setImmediate(); // others have their turn
-    last = line.line;
-    if (isRejection(line)) reject([line]);
-    else {
-      chunk.push(line);
-      bytes += line.bytes;
-    }
-  }
+  };
+  await Promise.race([takeFull(), failure.promise]);
   // Whoever sees the last chunk sees all: it begins when the others have been committed.
   await Promise.all(underWay);
   if (chunk.length > 0) await takeAll(chunk);
