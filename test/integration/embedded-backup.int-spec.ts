@@ -32,10 +32,9 @@ async function watchSyncs(): Promise<string[]> {
   const prototype = Object.getPrototypeOf(handle) as FileHandle;
   await handle.close();
   const synced: string[] = [];
-  const sync = prototype.sync;
   jest.spyOn(prototype, 'sync').mockImplementation(function (this: FileHandle) {
     synced.push(readlinkSync(`/proc/self/fd/${this.fd}`));
-    return sync.call(this);
+    return this.datasync();
   });
   return synced;
 }
