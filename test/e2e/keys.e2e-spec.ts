@@ -190,6 +190,14 @@ describe.each(waysToRun)('studently keys, $name', (way) => {
     expect(wrapped()).toContain(index);
     expect(wrapped()).not.toContain(old);
     expect((await keys('status')).answer.rotating).toBe(0);
+    if (way.name === 'embedded') return;
+    const late = 'data:text/javascript,globalThis.now=Date.now;Date.now=()=>now()-3600000';
+    const behind = await ApiProcess.start({ ...settings, NODE_OPTIONS: `--import=${late}` });
+    const message = { role: 'user', content: 'by a process whose clock is an hour behind' };
+    const http = new HttpClient(behind.url).as(ada.token);
+    const sent = await http.post(`/v1/chats/${ada.chat}/messages`, message).finally(() => behind.stop());
+    expect(sent.status).toBe(201);
+    expect(await counts()).toEqual([{ version: 2, count: OLD_MESSAGES + 1 }]);
   }, 300_000);
 
   it('SEC-6 keys rotate-master wraps all keys anew while the API serves; killed, it goes on, and the old line may go', async () => {

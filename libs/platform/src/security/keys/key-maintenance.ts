@@ -9,8 +9,9 @@ import { INDEX_VERSION, KEYS_REMEMBERED_MS, type LearnerKeys } from './learner-k
 import { columnsToSeal, SealedTables, versionOf, type ColumnToSeal } from './sealed-tables';
 import type { WrappedKey } from './key-store';
 
-/** Clocks of processes may differ so much. */
-const SKEW_MS = 2000;
+/** What is put into the store is read by every process that has forgotten what it knew: by each one's own clock, whatever time that shows. */
+const KNOWN_EVERYWHERE_MS = KEYS_REMEMBERED_MS + 2000;
+const NOT_YET = Number.MAX_SAFE_INTEGER;
 /** A transaction that has sealed something writes within so long: no statement waits longer, and no transaction idles longer (connection.ts). */
 const LONGEST_UNTIL_WRITTEN_MS = 16_000;
 const LOOK_EVERY_MS = 200;
@@ -103,21 +104,23 @@ export class KeyMaintenance {
   }
 
   /**
-   * Gives learners a new key and seals all of their data with it; then the old one is destroyed. It takes half a minute
-   * more than the sealing: every process has to know the new key before it is used, and have ended what it does with the old one.
+   * Gives learners a new key and seals all of their data with it; then the old one is destroyed. It takes forty seconds
+   * more than the sealing: every process has to know the new key before any uses it, and have ended what it does with the old one.
    * @param only one learner; by default all
    * @returns how many values were sealed, and how many cannot be opened: their learners keep the old key as well
    */
   async rotate(only?: string): Promise<{ sealed: number; unreadable: number }> {
     const newest = new Map<string, number>();
-    let activeFrom = 0;
     for await (const [userId] of this.all(only)) {
       const key = await this.nextKey(userId);
-      if (!key) continue;
-      newest.set(userId, key.version);
-      activeFrom = Math.max(activeFrom, key.activeFrom ?? 0);
+      if (key) newest.set(userId, key.version);
     }
-    await sleep(Math.max(0, activeFrom + SKEW_MS - Date.now()));
+    if (newest.size === 0) return { sealed: 0, unreadable: 0 };
+    await sleep(KNOWN_EVERYWHERE_MS);
+    for (const userId of newest.keys()) {
+      await this.change(userId, async (keys) => keys.map(({ activeFrom: _notYet, ...key }) => key));
+    }
+    await sleep(KNOWN_EVERYWHERE_MS);
     let sealed = 0;
     for (const [userId, version] of newest) sealed += await this.sealAnew(userId, version);
     await sleep(LONGEST_UNTIL_WRITTEN_MS);
@@ -161,7 +164,7 @@ export class KeyMaintenance {
     const changed = await this.change(userId, async (keys) => {
       const versions = keys.map(({ version }) => version).filter((version) => version !== INDEX_VERSION);
       if (versions.length > 1) return keys;
-      return [...keys, await this.keys.make(userId, versions[0]! + 1, Date.now() + KEYS_REMEMBERED_MS + SKEW_MS)];
+      return [...keys, await this.keys.make(userId, versions[0]! + 1, NOT_YET)];
     });
     this.keys.forget(userId);
     return changed?.reduce((one, other) => (other.version > one.version ? other : one));

@@ -6,7 +6,7 @@ export interface WrappedKey {
   master: string;
   /** base64 */
   wrapped: string;
-  /** New data is sealed with it from then on, ms since 1970; by default at once. */
+  /** New data is sealed with it from then on, ms since 1970; by default at once. One that not every process knows yet has a time that never comes. */
   activeFrom?: number;
 }
 

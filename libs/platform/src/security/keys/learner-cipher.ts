@@ -6,7 +6,7 @@ export type SealedColumn = `${string}.${string}`;
 
 /** The keys of one learner, opened. */
 export interface KeyRing {
-  /** By version. One that was just made is used from `activeFrom` on (ms since 1970), when every process knows it. */
+  /** By version. One is used from `activeFrom` on (ms since 1970). */
   readonly keys: ReadonlyMap<number, { readonly key: KeyObject; readonly activeFrom: number }>;
   /** For keyed hashes, such as the lexemes; it stays when data keys change. */
   readonly index: KeyObject;
