@@ -236,6 +236,17 @@ describe.each(waysToRun)('HTTP, $name', (way) => {
   });
 
   describe('logs', () => {
+    it('do not call it an error that a client goes away in the middle of an upload', async () => {
+      const { hostname, port } = new URL(run.http.url);
+      const head = `POST /v1/study/items/bulk HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${ada.token}\r\n`;
+      const socket = connect(Number(port), hostname);
+      socket.write(`${head}content-type: application/x-ndjson\r\ncontent-length: 1000\r\n\r\n{}\n`);
+      await sleep(500);
+      socket.resetAndDestroy();
+      await sleep(500);
+      expect(run.api.log).not.toContain('Unexpected error');
+    });
+
     it('MC-11 have one JSON line for each request, and none with LOG_ACCESS=false', async () => {
       const accessLines = (log: string, requestId: string) => log.split('\n').filter((line) => line.includes(requestId));
       const requestId = randomUUID();

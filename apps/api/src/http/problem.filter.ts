@@ -77,20 +77,26 @@ export class ProblemFilter implements ExceptionFilter {
 
   /** Sets status and headers. @returns the body */
   prepare(error: unknown, request: ApiRequest, reply: FastifyReply): string {
-    const answer = this.answerTo(error, request.id);
+    const answer = this.answerTo(error, request);
     if (answer.retryAfterSeconds !== undefined) void reply.header('retry-after', answer.retryAfterSeconds);
     if (answer.status === 401) void reply.header('www-authenticate', 'Bearer');
     void reply.code(answer.status).header('content-type', PROBLEM).header('x-request-id', request.id); // an address that cannot be read never came to the hooks
     return problemText(answer, request.id);
   }
 
-  private answerTo(error: unknown, requestId: string): Answer {
+  private answerTo(error: unknown, { id: requestId, raw }: ApiRequest): Answer {
     if (error instanceof DomainError) {
       const { faults, retryAfterSeconds } = error.details;
       if (error.kind === 'unavailable') this.logger.warn({ requestId, code: error.code }, 'A dependency is not available');
       return { status: STATUS[error.kind], code: error.code, detail: error.message, errors: faults, retryAfterSeconds };
     }
-    const status = error instanceof HttpException ? error.getStatus() : (error as { statusCode?: number })?.statusCode;
+    // Whoever went away in the middle of a body reads no answer: that is no fault of ours.
+    const isGone = error instanceof Error && raw.errored === error;
+    const status = isGone
+      ? 400
+      : error instanceof HttpException
+        ? error.getStatus()
+        : (error as { statusCode?: number })?.statusCode;
     if (status !== undefined && status >= 400 && status < 500) {
       const [code, detail] = BY_STATUS[status] ?? ['BAD_REQUEST', STATUS_CODES[status] ?? 'The request is not valid.'];
       return { status, code, detail };
