@@ -11,7 +11,7 @@ export const promise =
   'the sealed audit log verifies, and whoever was killed is back within 5 s';
 /** Acknowledged writes. */
 export const ops = 50_000;
-export const shortOps = 500;
+export const shortOps = 200;
 
 /** Each of the three is killed so often. */
 const KILLS = 20;

@@ -10,7 +10,7 @@ export const promise =
   'no read with a token is older than the write that the token is of; none without is older than what was acknowledged 100 ms before, ' +
   'or a second after Redis or a killed process is back; also where a replica answers that lags, hears nothing, is cut off or killed';
 export const ops = 1_000_000;
-export const shortOps = 5000;
+export const shortOps = 3000;
 
 const JUDGE_EVERY_MS = 2000;
 
