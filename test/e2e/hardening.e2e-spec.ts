@@ -133,7 +133,23 @@ describe('Hardening', () => {
       return { answer, seconds: (performance.now() - started) / 1000 };
     }
 
+    /** Is answered in the middle of an upload, and goes away. */
+    async function answeredEarly(): Promise<void> {
+      const bob = await run.newLearner();
+      const { hostname, port } = new URL(run.http.url);
+      const socket = connect(Number(port), hostname);
+      const answer = new Promise((resolve, reject) => socket.once('data', resolve).once('error', reject));
+      socket.write(`POST /v1/study/items/bulk HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${bob.token}\r\n`);
+      socket.write('content-type: application/x-ndjson\r\ncontent-length: 10000000\r\n\r\n');
+      await sleep(300);
+      await bob.http.delete('/v1/sessions');
+      socket.write('{"type":"note","content":{"markdown":"x"}}\n'.repeat(1500));
+      expect(String(await answer)).toMatch(/^HTTP\/1\.1 401 /);
+      socket.destroy();
+    }
+
     it('are let go: a head within 10 s, a body within 30 s, and others do not wait for them', async () => {
+      await answeredEarly();
       const forever = ' '.repeat(120);
       const clients = [
         ...Array.from({ length: 50 }, () => dribble(head('x-slow: '), 'x'.repeat(120))),

@@ -66,6 +66,10 @@ export class ApiProcess {
     const api = new ApiProcess(`http://127.0.0.1:${port}`, environment, program, child, output, exited);
     const early = await Promise.race([ready, exited.then((code) => code ?? -1)]);
     if (early !== undefined) throw new Error(`The ${program} ended with ${early}:\n${api.log}`);
+    void exited.then((code) => {
+      // Whoever talks to it would only be told that nobody answers.
+      if (!child.killed) process.stderr.write(`The ${program} ended by itself, with ${code}:\n${api.log.slice(-4000)}\n`);
+    });
     return api;
   }
 

@@ -49,15 +49,17 @@ export function harden(fastify: FastifyInstance): void {
     done();
   });
   fastify.addHook('onResponse', ({ raw }, _reply, done) => {
-    if (!raw.complete) setTimeout(() => raw.complete || raw.socket.destroy(), LONGEST_REST_MS).unref();
+    const { socket } = raw; // later there may be none any more
+    if (!raw.complete) setTimeout(() => raw.complete || socket?.destroy(), LONGEST_REST_MS).unref();
     done();
   });
 }
 
 function limitTime({ raw }: FastifyRequest, reply: FastifyReply): void {
+  const { socket } = raw;
   const timer = setTimeout(() => {
-    if (reply.sent) raw.socket.destroy();
-    else refuseConnection(Object.assign(new Error(), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), raw.socket);
+    if (reply.sent) socket.destroy();
+    else refuseConnection(Object.assign(new Error(), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), socket);
   }, LONGEST_BODY_MS);
   const isOver = () => clearTimeout(timer);
   raw.once('end', isOver).once('close', isOver);
