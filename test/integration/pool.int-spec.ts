@@ -103,6 +103,27 @@ describe('the pool of connections', () => {
     expect((await http.get('/v1/chats')).status).toBe(200);
   }, 60_000);
 
+  it('SC-1 a learner whose writes all wait for one row leaves connections to the others', async () => {
+    const [ada, eve] = [await newLearner(new HttpClient(api.url)), await newLearner(new HttpClient(api.url))];
+    const { body: chat } = await ada.http.post('/v1/chats', { title: 'Hot' });
+    const append = () => ada.http.post(`/v1/chats/${chat.id}/messages`, { role: 'user', content: 'Hello' });
+    const blocker = new Client(database.adminUrl);
+    await blocker.connect();
+    await blocker.query('begin');
+    await blocker.query('select from chats where id = $1 for update', [chat.id]);
+    const appends = Promise.all(Array.from({ length: 3 * POOL }, append));
+    await sleep(500);
+    const started = Date.now();
+    const others = await Promise.all(Array.from({ length: POOL }, () => eve.http.post('/v1/chats', { title: 'Cool' })));
+    const took = Date.now() - started;
+    expect(statusesOf(await appends)).toEqual([503]);
+    await blocker.query('rollback');
+    await blocker.end();
+    expect(statusesOf(others)).toEqual([201]);
+    expect(took).toBeLessThan(1500);
+    expect((await append()).status).toBe(201);
+  }, 60_000);
+
   it('SEC-10 another login takes over from the file of DATABASE_URL_FILE, without a dropped request', async () => {
     const logins = ['first', 'second'].map((name) => `${name}_${new URL(database.url).pathname.slice(6)}`);
     const urlOf = (username: string) => Object.assign(new URL(database.url), { username, password: `of ${username}` }).href;

@@ -223,7 +223,7 @@ describe('Vector spaces, while models come and go', () => {
     await migration.start(named('b').model, null);
     await cutover(true);
     await migration.rollback(false, false);
-    await expect(cutover()).rejects.toThrow('1 documents or chats wait for vectors of');
+    await expect(cutover()).rejects.toThrow('It is not filled yet');
     await rows(`update vector_spaces set since = since - interval '10 seconds'`);
     await until(async () => (await vectorsOf(id)).length === 2, 45_000);
     await until(async () =>

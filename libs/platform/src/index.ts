@@ -52,6 +52,7 @@ export { JobRelay } from './jobs/job-relay';
 export { Jobs } from './jobs/jobs';
 export { JobsRedis, jobsUrlOf } from './jobs/jobs-redis';
 export { DeadLetters, type DeadLetter, type JobCounts } from './jobs/dead-letters';
+export { backOffMs, Lane, LaneFull } from './lane';
 export { MalformedJson, parseJson, refuseUnkeepable, shortened } from './json';
 export { logging } from './logging/logging';
 export { StartUpLogger } from './logging/start-up-logger';

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
+import { backOffMs, Lane, LaneFull } from '@studently/platform';
 import type { Histogram } from 'prom-client';
 import { EmbeddingsAway, EmbeddingsUnavailable, type EmbeddingFailure } from '../domain/document.errors';
 import { padded } from '../domain/vector';
 import { Embeddings } from './embeddings';
-import { backOffMs, Lane, LaneFull } from './lane';
 import { CallFault, isTimeout, OpenAiEndpoint, type CallOutcome, type EndpointSettings } from './openai-endpoint';
 
 export const EMBEDDING_CALLS = 'studently_embedding_call_seconds';

@@ -1,15 +1,14 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createSecretKey, randomBytes, type KeyObject } from 'node:crypto';
 import { once } from 'node:events';
 import { constants } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { promisify } from 'node:util';
 import { createGunzip, createGzip } from 'node:zlib';
 import { ConfigurationError, type Settings } from '../config/config';
 import { reachEmbeddedPostgres, startEmbeddedPostgres } from '../embedded/embedded-postgres';
-import { createOnce, makeFolder, syncFolder } from '../security/keys/durable-files';
+import { createOnce, makeFolder, syncFolder, syncTree } from '../security/keys/durable-files';
 import { BackupFault } from './backup-fault';
 import type { Backup, BackupList, Backups, BackupType, Doing, Point, Rehearsal, Restored } from './backups';
 import { expectEmpty, inEmptyFolder, megabytes, ownFolder } from './folders';
@@ -179,7 +178,9 @@ export class EmbeddedBackups implements Backups {
     if (/No space left/.test(said)) throw new BackupFault('BACKUP_DISK_FULL', 'The disk is full: make room and run it again.');
     if (result.status === 'rejected' && !hasEnough(tar.exitCode, result.reason)) throw faultOf(result.reason, signal);
     if (tar.exitCode !== 0) throw new BackupFault('BACKUP_FAILED', 'tar could not unpack the backup.');
-    if (!(await isOnDisk(data))) throw new BackupFault('BACKUP_FAILED', 'sync could not bring what was unpacked to the disk.');
+    await syncTree(data).catch(() => {
+      throw new BackupFault('BACKUP_FAILED', 'sync could not bring what was unpacked to the disk.');
+    });
     await rename(data, join(folder, 'postgres'));
     await syncFolder(folder);
   }
@@ -284,13 +285,6 @@ function expectFull(type: BackupType): void {
   if (type === 'full') return;
   throw new BackupFault('BACKUP_FAILED', 'A backup of an embedded database is always of all of it: --type full');
 }
-
-/** All of its file system, at once: a thousand files one by one take seconds. */
-const isOnDisk = (folder: string): Promise<boolean> =>
-  promisify(execFile)('sync', ['-f', folder]).then(
-    () => true,
-    () => false,
-  );
 
 async function sizeOf(folder: string): Promise<number> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });

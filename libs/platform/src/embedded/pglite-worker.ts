@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { existsSync, fsyncSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -9,6 +8,7 @@ import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm';
 import { uuid_ossp } from '@electric-sql/pglite/contrib/uuid_ossp';
 import { vector } from '@electric-sql/pglite-pgvector';
 import { PGLiteSocketServer } from '@electric-sql/pglite-socket';
+import { syncFolder, syncTree } from '../security/keys/durable-files';
 
 /** What the thread is told: where the data is, and where to listen. */
 export interface PGliteWorkerData {
@@ -52,8 +52,6 @@ const open = (dataDir: string) =>
     relaxedDurability: false,
   });
 
-const sync = (path: string) => execFileSync('sync', ['-f', path]);
-
 /** The data folder appears only when it is complete, so that a first start may be killed, or lose its power, at any moment. */
 async function openOrCreate(): Promise<PGlite> {
   if (!existsSync(folder)) {
@@ -61,9 +59,9 @@ async function openOrCreate(): Promise<PGlite> {
     rmSync(unfinished, { recursive: true, force: true });
     const created = await open(unfinished);
     await created.close();
-    sync(unfinished); // most of its files are as they were unpacked, and no checkpoint has synced those
+    await syncTree(unfinished); // most of its files are as they were unpacked, and no checkpoint has synced those
     renameSync(unfinished, folder);
-    sync(dirname(folder));
+    await syncFolder(dirname(folder));
   }
   return open(folder);
 }

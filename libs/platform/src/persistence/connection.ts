@@ -169,7 +169,6 @@ function openAndClose(connection: PoolClient, embedded: boolean): void {
     if (isLast) corkForNow();
     const answer = text === 'rollback' ? closedUnless(querySoon(text)) : isBegin ? querySoon(text) : query(...args);
     if (isLast) {
-      answer.catch(() => undefined);
       ending = query('commit');
       ending.catch(() => undefined); // whoever commits or rolls back is told
     }

@@ -15,6 +15,7 @@ import { NOTIFIER, type Notifier } from '../realtime/notifier';
 import { contextOf, whoActs, type Actor } from '../security/actor';
 import { LearnerKeys } from '../security/keys/learner-keys';
 import { Written, type View } from '../view';
+import { LearnerLanes } from './learner-lanes';
 import { claimIdempotency, keepAnswer, keepsAnswer } from './idempotency';
 import { encodeReadToken } from './read-token';
 import { Transaction } from './transaction';
@@ -48,6 +49,7 @@ interface Recorded {
 export class UnitOfWork {
   private readonly logger = new Logger(UnitOfWork.name);
   private readonly values = new ChangedValues();
+  private readonly lanes = new LearnerLanes();
 
   constructor(
     private readonly orm: MikroORM,
@@ -69,6 +71,10 @@ export class UnitOfWork {
    * @throws DomainError what `work` throws, or what a violated constraint means
    */
   async run<T = void>(actor: Actor, work: (tx: Transaction) => Promise<View<T> | void>): Promise<Written<T>> {
+    return this.lanes.run(actor, () => this.attempts(actor, work));
+  }
+
+  private async attempts<T>(actor: Actor, work: (tx: Transaction) => Promise<View<T> | void>): Promise<Written<T>> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.attempt(actor, work);

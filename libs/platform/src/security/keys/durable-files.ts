@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { link, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { promisify } from 'node:util';
 
 /** Writes a file that is there whole, after a crash as well, or not at all. */
 export async function replaceFile(path: string, text: string): Promise<void> {
@@ -36,6 +38,11 @@ export async function syncFolder(folder: string): Promise<void> {
   } finally {
     await handle.close();
   }
+}
+
+/** So does all that lies in the folder, by one call for its file system: a thousand files one by one take seconds. */
+export async function syncTree(folder: string): Promise<void> {
+  await promisify(execFile)('sync', ['-f', folder]);
 }
 
 /** Makes the folder, closed to others; its own entry is durable too. */

@@ -13,6 +13,11 @@ export class Lane {
     private readonly patienceMs: number,
   ) {}
 
+  /** Nobody is in it, and nobody waits. */
+  get isIdle(): boolean {
+    return this.running === 0 && this.waiting.length === 0;
+  }
+
   get closedForMs(): number {
     return Math.max(0, this.opensAt - performance.now());
   }
