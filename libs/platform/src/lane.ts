@@ -18,6 +18,11 @@ export class Lane {
     return this.running === 0 && this.waiting.length === 0;
   }
 
+  /** Whoever comes now is let in at once. */
+  get isFree(): boolean {
+    return this.running < this.atOnce && this.waiting.length === 0 && this.closedForMs === 0;
+  }
+
   get closedForMs(): number {
     return Math.max(0, this.opensAt - performance.now());
   }
