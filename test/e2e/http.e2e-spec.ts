@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
 import { admin, ApiProcess, waysToRun } from '../support/api-process';
 import { sql } from '../support/database';
 import { HttpClient, newLearner, type Answer, type TestLearner } from '../support/http';
@@ -58,6 +59,12 @@ describe.each(waysToRun)('HTTP, $name', (way) => {
         415,
         'UNSUPPORTED_MEDIA_TYPE',
       );
+      const takes = { '/v1/chats': 'application/json', '/v1/study/items/bulk': 'application/x-ndjson' };
+      for (const [route, type] of Object.entries(takes)) {
+        const headers = { 'content-type': type, 'content-encoding': 'gzip' };
+        const answer = await ada.http.send('POST', route, gzipSync('{"title":"Zipped"}'), { headers });
+        expectProblem(answer, 415, 'UNSUPPORTED_MEDIA_TYPE');
+      }
       const anonymous = await run.http.get(path);
       expectProblem(anonymous, 401, 'UNAUTHENTICATED');
       expect(anonymous.headers.get('www-authenticate')).toBe('Bearer');

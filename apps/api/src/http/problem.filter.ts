@@ -26,7 +26,10 @@ const BY_STATUS: Record<number, [code: string, detail: string]> = {
   408: ['REQUEST_TIMEOUT', 'The request did not come in time.'],
   413: ['BODY_TOO_LARGE', 'The body is larger than this route accepts.'],
   414: ['URI_TOO_LONG', 'The address is too long.'],
-  415: ['UNSUPPORTED_MEDIA_TYPE', 'This route does not take this Content-Type (mostly it is application/json): see GET /docs.'],
+  415: [
+    'UNSUPPORTED_MEDIA_TYPE',
+    'This route does not take this Content-Type (mostly it is application/json) or Content-Encoding (there may be none): see GET /docs.',
+  ],
   431: ['HEADERS_TOO_LARGE', 'The headers are larger than this server accepts.'],
 };
 

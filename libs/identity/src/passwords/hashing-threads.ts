@@ -3,18 +3,20 @@ import { Worker } from 'node:worker_threads';
 import { LoginBusy } from '../domain/identity.errors';
 import type { ThreadAnswer, ThreadQuestion } from './hashing-thread';
 
-/** So many wait for each thread at most: 25 ms each, so nobody for longer than some two seconds. */
+/** So many wait for each thread at most: 25 ms each, so nobody for longer than some two seconds, unless the machine is busy with something else. */
 const WAITING_FOR_EACH = 64;
+const LONGEST_WAIT_MS = 4000;
 
 interface Job {
   question: ThreadQuestion;
+  since: number;
   resolve: (answer: ThreadAnswer) => void;
   reject: (error: Error) => void;
 }
 
 /**
  * argon2id in threads of its own, as many as there are cores: more would only share them, and take 19 MiB each. They start
- * when they are first needed. A job costs a core 20 ms; who asks while too many wait is told so at once.
+ * when they are first needed. A job costs a core 20 ms; who asks while too many wait is told so at once, and who has waited for too long when its turn comes.
  */
 export class HashingThreads {
   // As this file: the compiled one, or in tests the source, of which Node strips the types.
@@ -27,13 +29,14 @@ export class HashingThreads {
   constructor(
     private readonly count: number,
     private readonly mostWaiting = count * WAITING_FOR_EACH,
+    private readonly longestWaitMs = LONGEST_WAIT_MS,
   ) {}
 
-  /** @throws LoginBusy if too many wait already, or the thread has died of it */
+  /** @throws LoginBusy if too many wait already, it waits for too long, or the thread has died of it */
   async ask(question: ThreadQuestion): Promise<ThreadAnswer> {
     if (this.ending || this.waiting.length >= this.mostWaiting) throw new LoginBusy();
     return new Promise((resolve, reject) => {
-      this.waiting.push({ question, resolve, reject });
+      this.waiting.push({ question, since: performance.now(), resolve, reject });
       this.askNext();
     });
   }
@@ -45,7 +48,12 @@ export class HashingThreads {
   }
 
   private askNext(): void {
+    const isLate = ({ since }: Job) => performance.now() - since > this.longestWaitMs;
     while (this.waiting.length > 0 && !this.ending) {
+      if (isLate(this.waiting[0]!)) {
+        this.waiting.shift()!.reject(new LoginBusy());
+        continue;
+      }
       const thread = this.idle.pop() ?? this.start();
       if (!thread) return;
       const job = this.waiting.shift()!;

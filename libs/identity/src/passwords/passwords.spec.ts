@@ -50,6 +50,14 @@ describe('Threads that hash', () => {
     await threads.end();
   });
 
+  it('SEC-9 whose turn comes too late is refused, and whoever comes after that is answered', async () => {
+    const threads = new HashingThreads(1, 10, 1);
+    const answers = await Promise.allSettled([1, 2, 3].map(() => threads.ask(question)));
+    expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected']);
+    expect(await threads.ask(question)).toEqual({ hash: expect.stringContaining('$argon2id$') });
+    await threads.end();
+  });
+
   it('are not waited for by a process that ends', async () => {
     const threads = new HashingThreads(1);
     const asked = [1, 2].map(() => threads.ask(question).catch((error: { code: string }) => error.code));
