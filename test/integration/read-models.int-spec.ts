@@ -28,9 +28,11 @@ import {
   type KeyValueStore,
   type Learner,
 } from '@studently/platform';
+import { GetProgress, RecordProgress } from '@studently/study';
 import { getToken } from '@willsoto/nestjs-prometheus';
 import { chatModel } from '../../libs/ai-interactions/src/queries/chat.read-model';
 import { CACHE_REQUESTS } from '../../libs/platform/src/cache/read-models';
+import { until } from '../e2e/support';
 import { TestContexts } from '../support/contexts';
 import { sql } from '../support/database';
 import { startRedis, withClient, type RedisServer } from '../support/servers';
@@ -130,6 +132,31 @@ describe('Read models', () => {
     }
     await store.delete([`cache:{u:${learner.userId}}:generation:chat:${chatId}`]); // as another process that has changed it
     expect(await transactionsOf(() => getChat(learner, chatId))).toBe(1);
+  });
+
+  it('SEC-6 what lies in Redis cannot be read, and once the learner’s keys are destroyed nobody can open it', async () => {
+    const canary = `canary${randomUUID()}`;
+    const learner = await contexts.newLearner();
+    const progressId = randomUUID();
+    await contexts.commands.execute(new RecordProgress(learner, { id: progressId, category: canary, score: 1 }));
+    await contexts.queries.execute(new GetProgress(learner, progressId));
+    const chatId = await newChat(learner, canary);
+    await getChat(learner, chatId);
+    const client = createClient({ url: redis.url });
+    await client.connect();
+    const kept = async () => {
+      const names = await client.keys(`cache:{u:${learner.userId}}:*`);
+      return names.filter((name) => /:(chat|progress):[^:]+(:0:50)?$/.test(name) && !/:(generation|filling):/.test(name));
+    };
+    const views = await until(async () => (await kept()).length === 2 && kept());
+    const values = await Promise.all(views.map((name) => client.get(name)));
+    await client.disconnect();
+    expect(values.map((value) => value!.includes(canary))).toEqual([false, false]);
+
+    const elsewhere = () => anotherProcess().get(chatModel, learner, { chatId, after: 0, limit: 50 });
+    expect(await transactionsOf(elsewhere)).toBe(0);
+    await contexts.app.get(LearnerKeys).destroy(learner.userId);
+    expect(await transactionsOf(elsewhere)).toBe(1);
   });
 
   describe('after a change', () => {

@@ -68,7 +68,6 @@ export const chatModel: ReadModel<ChatPage, ChatView> = {
       where c.user_id = $1 and c.id = $2`),
   values: (userId, { chatId, after, limit }) => [userId, chatId, after, limit],
   key: ({ chatId, after, limit }) => `chat:${chatId}:${after}:${limit}`,
-  isSealed: true,
   tag: ({ chatId }) => `chat:${chatId}`,
   forgottenBy: [ChatStarted, ChatChanged, ChatContextChanged, ChatDeleted, MessageAppended].map((type) =>
     forgottenBy(type, (event) => [`chat:${event.subjectId}`]),
@@ -97,7 +96,6 @@ export const branchModel: ReadModel<BranchPage, ChatView> = {
       where c.user_id = $1 and c.id = $2 and exists (select from path)`),
   values: (userId, { chatId, after, limit, leaf }) => [userId, chatId, after, limit, leaf],
   key: ({ chatId, after, limit, leaf }) => `chat:${chatId}:${after}:${limit}:${leaf}`,
-  isSealed: true,
   tag: ({ chatId }) => `chat:${chatId}`,
   forgottenBy: [], // chatModel has the same tag, and forgets for both
 };

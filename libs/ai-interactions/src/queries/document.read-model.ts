@@ -42,7 +42,6 @@ export const documentModel: ReadModel<string, DocumentView> = {
     from documents d where d.user_id = $1 and d.id = $2`),
   values: (userId, documentId) => [userId, documentId],
   key: (documentId) => `document:${documentId}`,
-  isSealed: true,
   tag: (documentId) => `document:${documentId}`,
   forgottenBy: [
     DocumentAdded,

@@ -89,7 +89,6 @@ export const userModel: ReadModel<void, UserView> = {
   sql: asView(`${USERS} where u.id = $1`),
   values: (userId) => [userId],
   key: () => 'user',
-  isSealed: true,
   tag: () => TAG,
   forgottenBy: userChanges,
 };
@@ -98,7 +97,6 @@ export const profileModel: ReadModel<void, ProfileView> = {
   sql: asView(`${PROFILE} $1`),
   values: (userId) => [userId],
   key: () => 'profile',
-  isSealed: true,
   tag: () => TAG,
   forgottenBy: [], // its tag is dropped by the user's
 };

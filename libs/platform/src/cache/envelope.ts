@@ -1,9 +1,9 @@
 /** Raise it when the frame or any view's shape changes: older entries are then misses. */
-export const VERSION = 3;
+export const VERSION = 4;
 
 const LINE_END = 0x0a;
 
-/** What is kept under a cache key: a header about the data, and the data as it will be sent. */
+/** A view, and under what it counts. Under a cache key its JSON is sealed. */
 export interface Envelope {
   /** The generation that was current before the data was read. */
   readonly generation: string;
@@ -12,16 +12,12 @@ export interface Envelope {
   /** When it was read, in ms since 1970. */
   readonly at: number;
   readonly etag: string;
-  /** Bytes when it comes from the cache or is sealed, text when PostgreSQL has just made it. */
-  readonly json: string | Buffer;
+  readonly json: Buffer;
 }
 
 /** One line of header, then the data untouched: reading it costs no parsing of the data. */
-export function seal(envelope: Envelope & { json: string }): string;
-export function seal(envelope: Envelope): string | Buffer;
-export function seal({ json, ...rest }: Envelope): string | Buffer {
-  const header = `${JSON.stringify({ v: VERSION, ...rest })}\n`;
-  return typeof json === 'string' ? header + json : Buffer.concat([Buffer.from(header), json]);
+export function seal({ json, ...rest }: Envelope): Buffer {
+  return Buffer.concat([Buffer.from(`${JSON.stringify({ v: VERSION, ...rest })}\n`), json]);
 }
 
 /** @returns undefined for what is not an envelope of this version: a miss */

@@ -28,8 +28,6 @@ export interface ReadModel<Params, T> {
   key(params: Params): string;
   /** Views with the same tag are forgotten together. */
   tag(params: Params): string;
-  /** It holds what is sealed in the database (`sealedJson`): in the cache it is sealed as well. */
-  readonly isSealed?: true;
   /** Which events make which tags stale. */
   readonly forgottenBy: readonly Forgetting[];
   /** Only there to carry the type of the view. */

@@ -8,7 +8,6 @@ import { EventConsumers } from '../events/event-consumers';
 import { Database } from '../persistence/database';
 import { decodeReadToken, markSees, type Write } from '../persistence/read-token';
 import { expectUuids, ownerOf, type Learner } from '../security/actor';
-import { SealedDataUnreadable } from '../security/keys/envelope';
 import { LearnerKeys } from '../security/keys/learner-keys';
 import { openSealedJson } from '../security/keys/sealed-json';
 import { View } from '../view';
@@ -31,7 +30,9 @@ interface Current {
   view?: Envelope;
 }
 
-type Loaded = (Omit<Envelope, 'generation'> & { found: true }) | { found: false; mark: string };
+/** As PostgreSQL has just made it, or as another process has kept it meanwhile. */
+type Found = Omit<Envelope, 'generation' | 'json'> & { json: string | Buffer; found: true };
+type Loaded = Found | { found: false; mark: string };
 
 /** What this process remembers of views that it has answered: bytes in all, and those of an entry beside its JSON. */
 const REMEMBERED_BYTES = 32 * 1024 * 1024;
@@ -144,7 +145,7 @@ export class ReadModels {
         if (isMine || now !== generation || performance.now() > end) break;
       }
       const loaded = await this.query(model, owner, owner.userId, params);
-      if (loaded.found) kept = this.keep(model, owner.userId, valueKey, { ...loaded, generation });
+      if (loaded.found) kept = this.keep(owner.userId, valueKey, generation, loaded);
       return loaded;
     } finally {
       // Who has asked does not wait for either: what is not kept is read again, and the lock ends by itself.
@@ -186,7 +187,7 @@ export class ReadModels {
     const [generation, cached] = await this.generationAndCached(tagKey, valueKey);
     const envelope = cached && open(cached);
     if (!envelope || envelope.generation !== generation) return { generation };
-    const json = model.isSealed ? await this.unsealed(userId, valueKey, envelope) : envelope.json;
+    const json = await this.unsealed(userId, valueKey, envelope);
     if (json === undefined) return { generation };
     const view = { ...envelope, json };
     this.remembered.set(valueKey, view);
@@ -216,32 +217,26 @@ export class ReadModels {
     return text?.startsWith(`${this.store.runOf(tagKey)}.`) ? text : undefined;
   }
 
-  private async keep<Params, T>(
-    model: ReadModel<Params, T>,
-    userId: string,
-    valueKey: string,
-    { generation, mark, at, etag, json: readable }: Envelope,
-  ): Promise<void> {
+  private async keep(userId: string, valueKey: string, generation: string, { mark, at, etag, json }: Found): Promise<void> {
     try {
-      this.remembered.set(valueKey, { generation, mark, at, etag, json: Buffer.from(readable as string) });
+      const view = { generation, mark, at, etag, json: typeof json === 'string' ? Buffer.from(json) : json };
+      this.remembered.set(valueKey, view);
       await nextTurn(); // the answer goes first
-      const header = headerOf({ generation, mark, etag });
-      const json = model.isSealed ? (await this.keys.toSeal(userId)).sealCached(valueKey, header, readable) : readable;
+      const sealed = (await this.keys.toSeal(userId)).sealCached(valueKey, headerOf(view), view.json);
       // Jitter, downwards only: what was cached together should not expire together.
       const ttl = CACHE_TTL_SECONDS - Math.floor(Math.random() * 0.1 * CACHE_TTL_SECONDS);
-      await this.store.set(valueKey, seal({ generation, mark, at, etag, json }), ttl);
+      await this.store.set(valueKey, seal({ ...view, json: sealed }), ttl);
     } catch {
       // It is only not kept.
     }
   }
 
-  /** What does not open is as good as not there: its key has gone, or somebody has changed it. */
+  /** What does not open is as good as not there: its key has gone or is out of reach, or somebody has changed it. */
   private async unsealed(userId: string, valueKey: string, envelope: Envelope): Promise<Buffer | undefined> {
     try {
-      return (await this.keys.toOpen(userId)).openCached(valueKey, headerOf(envelope), envelope.json as Buffer);
-    } catch (error) {
-      if (error instanceof SealedDataUnreadable) return undefined;
-      throw error;
+      return (await this.keys.toOpen(userId)).openCached(valueKey, headerOf(envelope), envelope.json);
+    } catch {
+      return undefined;
     }
   }
 
