@@ -45,7 +45,7 @@ describe('Sealed data', () => {
     expect(() => cipher.open('profiles.last_name', id, sealed)).toThrow(unreadable);
     expect(() => new LearnerCipher(randomUUID(), keys).open('profiles.first_name', id, sealed)).toThrow(unreadable);
     expect(() => new LearnerCipher(userId, ring([1, 0])).open('profiles.first_name', id, sealed)).toThrow(unreadable);
-    const cached = cipher.sealCached('a', 'header', 'bytes');
+    const cached = cipher.sealCached('a', 'header', Buffer.from('bytes'));
     expect(cipher.openCached('a', 'header', cached).toString()).toBe('bytes');
     expect(() => cipher.openCached('b', 'header', cached)).toThrow(unreadable);
     expect(() => cipher.openCached('a', 'other', cached)).toThrow(unreadable);

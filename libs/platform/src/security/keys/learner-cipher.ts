@@ -32,7 +32,7 @@ export class LearnerCipher {
   }
 
   /** What is in a cache under `key`, with a `header` that stays readable. */
-  sealCached(key: string, header: string, bytes: string | Buffer): Buffer {
+  sealCached(key: string, header: string, bytes: Buffer): Buffer {
     return sealBytes(this.current, bytes, this.context('cache', key, header));
   }
 
