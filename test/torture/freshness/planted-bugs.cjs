@@ -19,7 +19,7 @@ const BUGS = {
         return view;
       });
     };
-    prototype.announce = async function (_event, messageId) {
+    prototype.announce = async function (_event, { messageId }) {
       this.outbox.settle(messageId);
     };
   },
@@ -32,7 +32,7 @@ const BUGS = {
       await sleep(AS_IF_BUSY_MS); // the write that it must not miss has room to commit and to be forgotten
       const tagKey = `cache:{u:${owner.userId}}:generation:${model.tag(params)}`;
       const [generation] = await this.generationAndCached(tagKey, valueKey);
-      if (loaded.found && generation) await this.keep(model, owner.userId, valueKey, { ...loaded, generation });
+      if (loaded.found && generation) await this.keep(owner.userId, valueKey, generation, loaded);
       return loaded;
     };
   },
@@ -42,9 +42,7 @@ const BUGS = {
     const { ReadModels } = require('../../../dist/libs/platform/src/cache/read-models.js');
     const { RedisStore } = require('../../../dist/libs/platform/src/cache/redis-store.js');
     RedisStore.prototype.delete = async function (keys) {
-      await this.link.ask((client) =>
-        Promise.all(keys.map((key) => client.eval(COUNT_FOR_50_MS, { keys: [key], arguments: [] }))),
-      );
+      await Promise.all(keys.map((key) => this.redis.send('EVAL', COUNT_FOR_50_MS, '1', key)));
     };
     ReadModels.prototype.living = function (tagKey, count) {
       return `${this.store.runOf(tagKey)}.${count ?? 0}`;
