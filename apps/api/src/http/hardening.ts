@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { BadRequestException } from '@nestjs/common';
+import { BadRequestException, UnsupportedMediaTypeException } from '@nestjs/common';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { refuseConnection } from './problem.filter';
 import { isRead, routeOf, type ApiRequest } from './request';
@@ -45,6 +45,7 @@ export function harden(fastify: FastifyInstance): void {
     const { headers } = request;
     if (headers.host === undefined && request.raw.httpVersion === '1.1') return done(new BadRequestException());
     const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
+    if (hasBody && !/^(identity)?$/i.test(headers['content-encoding'] ?? '')) return done(new UnsupportedMediaTypeException());
     if (hasBody && !url?.endsWith('/bulk')) limitTime(request, reply);
     done();
   });

@@ -48,7 +48,6 @@ export function addHooks(fastify: FastifyInstance, { duration, access, isDrainin
   fastify.removeContentTypeParser(['application/json', 'text/plain']);
   fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, bytes: Buffer, done) => {
     try {
-      refuseEncoded(request);
       if (!isUtf8(bytes)) throw new MalformedJson('The body is not UTF-8.'); // it would be kept with its letters lost
       const body = ((request as ApiRequest).rawBody = bytes.toString());
       done(null, body === '' ? undefined : parseJson(body));
@@ -59,13 +58,8 @@ export function addHooks(fastify: FastifyInstance, { duration, access, isDrainin
 
   // Bulk requests are read as they come, line by line; nothing else takes a stream.
   fastify.addContentTypeParser(['application/x-ndjson', 'text/csv'], (request, stream, done) => {
-    try {
-      refuseEncoded(request);
-      if (!routeOf(request).url?.endsWith('/bulk')) throw new UnsupportedMediaTypeException();
-      done(null, stream);
-    } catch (error) {
-      done(error as Error);
-    }
+    if (routeOf(request).url?.endsWith('/bulk')) done(null, stream);
+    else done(new UnsupportedMediaTypeException());
   });
   fastify.addHook('onRoute', (route) => {
     if (route.url === '/v1/documents' || route.url === '/v1/documents/:documentId') route.bodyLimit = MAX_DOCUMENT_BYTES;
@@ -132,12 +126,6 @@ export function addHooks(fastify: FastifyInstance, { duration, access, isDrainin
     });
     done();
   });
-}
-
-/** A body is read as it is. @throws UnsupportedMediaTypeException if it is compressed */
-function refuseEncoded({ headers }: FastifyRequest): void {
-  if (/^(identity)?$/i.test(headers['content-encoding'] ?? '')) return;
-  throw new UnsupportedMediaTypeException();
 }
 
 /** The headers that say what a view is: its version, whether the caller has it already, how to read on. */

@@ -48,9 +48,8 @@ export class HashingThreads {
   }
 
   private askNext(): void {
-    const isLate = ({ since }: Job) => performance.now() - since > this.longestWaitMs;
     while (this.waiting.length > 0 && !this.ending) {
-      if (isLate(this.waiting[0]!)) {
+      if (performance.now() - this.waiting[0]!.since > this.longestWaitMs) {
         this.waiting.shift()!.reject(new LoginBusy());
         continue;
       }

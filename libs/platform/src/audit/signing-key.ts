@@ -1,8 +1,9 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, hash, randomUUID, type KeyObject } from 'node:crypto';
-import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Inject, Injectable } from '@nestjs/common';
 import { SETTINGS, type Settings } from '../config/config';
+import { syncFolderNow } from '../security/keys/durable-files';
 
 const FILE = 'audit-signing-key.pem';
 
@@ -27,15 +28,6 @@ export class AuditKeys {
   }
 }
 
-function syncFolder(folder: string): void {
-  const descriptor = openSync(folder, 'r');
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
 /** The key in the folder, made the first time. Of several processes that make one, the first one's stays. */
 function keptIn(folder: string): Buffer {
   const file = join(folder, FILE);
@@ -50,7 +42,7 @@ function keptIn(folder: string): Buffer {
     const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' });
     writeFileSync(own, pem, { mode: 0o600, flush: true });
     linkSync(own, file);
-    syncFolder(folder); // what is signed with it could not be verified without it
+    syncFolderNow(folder); // what is signed with it could not be verified without it
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   } finally {

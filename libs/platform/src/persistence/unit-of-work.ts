@@ -15,8 +15,8 @@ import { NOTIFIER, type Notifier } from '../realtime/notifier';
 import { contextOf, whoActs, type Actor } from '../security/actor';
 import { LearnerKeys } from '../security/keys/learner-keys';
 import { Written, type View } from '../view';
-import { LearnerLanes } from './learner-lanes';
 import { claimIdempotency, keepAnswer, keepsAnswer } from './idempotency';
+import { LearnerLanes } from './learner-lanes';
 import { encodeReadToken } from './read-token';
 import { Transaction } from './transaction';
 
